@@ -1,0 +1,45 @@
+import { defineConfig } from 'vitest/config';
+
+/** Workspace packages resolve to their TypeScript source; the mesh tests start the built services beside that. */
+const resolve = { conditions: ['source', 'node', 'import', 'module', 'default'] };
+const ssr = {
+  resolve: { conditions: resolve.conditions, externalConditions: ['node', 'import', 'default'] },
+};
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/closing-line-reporter.ts'],
+    projects: [
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'test/unit/**/*.test.ts'],
+          exclude: ['**/*.mesh.test.ts', '**/node_modules/**', '**/dist/**'],
+          pool: 'forks',
+          testTimeout: 15_000,
+          hookTimeout: 15_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'mesh',
+          include: [
+            'test/mesh/**/*.test.ts',
+            'packages/*/src/**/*.mesh.test.ts',
+            'services/*/src/**/*.mesh.test.ts',
+          ],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          pool: 'forks',
+          // One mesh at a time: each is six processes, and two cores are shared.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
