@@ -21,7 +21,12 @@ export interface Admin {
 const maxConnections = 64;
 
 /** Serves GET /metrics, /healthz (200 as long as the event loop runs) and /readyz (200, or 503 with the reason). */
-export async function startAdmin({ host = '127.0.0.1', port = 0, metrics, isReady }: AdminOptions): Promise<Admin> {
+export async function startAdmin({
+  host = '127.0.0.1',
+  port = 0,
+  metrics,
+  isReady,
+}: AdminOptions): Promise<Admin> {
   const server = createServer((request, response) => {
     answer(request, response, metrics, isReady).catch((error: unknown) => {
       response.writeHead(500).end(`${error}\n`);
@@ -33,7 +38,8 @@ export async function startAdmin({ host = '127.0.0.1', port = 0, metrics, isRead
     server.listen(port, host, resolve);
   });
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new ConfigError('the admin port must be a TCP port');
+  if (address === null || typeof address === 'string')
+    throw new ConfigError('the admin port must be a TCP port');
   return {
     port: address.port,
     close: () =>

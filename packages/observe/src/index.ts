@@ -11,7 +11,7 @@ export {
   envNumber,
   envString,
 } from './env.ts';
-export { createLogger, type LogLevel, LOG_LEVELS, type Logger, type LoggerOptions } from './logger.ts';
+export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.ts';
 export { type Counter, createMetrics, type Gauge, type Histogram, type Metrics } from './metrics.ts';
 export {
   type EnvDoc,
@@ -20,4 +20,11 @@ export {
   runService,
   type ServiceDefinition,
 } from './run.ts';
-export { childOf, formatTraceparent, newTrace, parseTraceparent, type RandomBytes, type TraceContext } from './trace.ts';
+export {
+  childOf,
+  formatTraceparent,
+  newTrace,
+  parseTraceparent,
+  type RandomBytes,
+  type TraceContext,
+} from './trace.ts';

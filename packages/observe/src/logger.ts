@@ -32,5 +32,7 @@ export function createLogger({ name, level = 'info', destination }: LoggerOption
       censor: '[redacted]',
     },
   };
-  return destination === undefined ? pino(options, pino.destination({ dest: 1, sync: true })) : pino(options, destination);
+  return destination === undefined
+    ? pino(options, pino.destination({ dest: 1, sync: true }))
+    : pino(options, destination);
 }

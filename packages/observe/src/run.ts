@@ -149,7 +149,11 @@ function describe(error: unknown): string {
 function helpText(name: string, envDocs: readonly EnvDoc[]): string {
   const all: readonly EnvDoc[] = [
     ...envDocs.filter((doc) => doc.name !== 'DRAIN_TIMEOUT_MS'),
-    { name: 'DRAIN_TIMEOUT_MS', default: String(defaultDrainMs), doc: 'How long running calls may take to finish on SIGTERM.' },
+    {
+      name: 'DRAIN_TIMEOUT_MS',
+      default: String(defaultDrainMs),
+      doc: 'How long running calls may take to finish on SIGTERM.',
+    },
   ];
   const width = Math.max(...all.map((doc) => doc.name.length));
   const lines = all.map(

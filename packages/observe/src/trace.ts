@@ -16,10 +16,13 @@ export type RandomBytes = (count: number) => Uint8Array;
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
 /** The context in a traceparent header; undefined if absent or malformed, whereupon a new trace begins. */
-export function parseTraceparent(header: string | readonly string[] | null | undefined): TraceContext | undefined {
+export function parseTraceparent(
+  header: string | readonly string[] | null | undefined,
+): TraceContext | undefined {
   if (typeof header !== 'string' || header.length > 256) return undefined;
   const [, version, traceId, spanId, flags, rest] = pattern.exec(header.trim()) ?? [];
-  if (version === undefined || traceId === undefined || spanId === undefined || flags === undefined) return undefined;
+  if (version === undefined || traceId === undefined || spanId === undefined || flags === undefined)
+    return undefined;
   if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined;
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
   return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };

@@ -136,7 +136,9 @@ export class MeshError extends Error {
 
 /** An INVALID_REQUEST that names one field. */
 export function invalidField(field: string, description: string): MeshError {
-  return new MeshError('INVALID_REQUEST', `${field}: ${description}`, { violations: [{ field, description }] });
+  return new MeshError('INVALID_REQUEST', `${field}: ${description}`, {
+    violations: [{ field, description }],
+  });
 }
 
 /** The error as a google.rpc.Status: one ErrorInfo, and at most one of each other detail. */
@@ -144,7 +146,11 @@ export function toStatus(error: MeshError): Status {
   const details = [
     anyPack(
       ErrorInfoSchema,
-      create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata: { ...error.metadata } }),
+      create(ErrorInfoSchema, {
+        reason: error.reason,
+        domain: ERROR_DOMAIN,
+        metadata: { ...error.metadata },
+      }),
     ),
   ];
   if (error.violations.length > 0) {

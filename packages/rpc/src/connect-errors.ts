@@ -1,0 +1,50 @@
+/** The one translator of Connect's errors, both ways. */
+import { Code, ConnectError } from '@connectrpc/connect';
+import { ErrorInfoSchema } from '@imagemesh/api';
+import { ERROR_CODES, ERROR_DOMAIN, type ErrorReason, isErrorReason, MeshError, toStatus } from './errors.ts';
+
+/** What Connect itself means by a code: it could not read the request, or the caller left. */
+const reasonOfCode: Readonly<Record<Code, ErrorReason>> = {
+  [Code.Canceled]: 'CANCELLED',
+  [Code.Unknown]: 'INTERNAL',
+  [Code.InvalidArgument]: 'INVALID_REQUEST',
+  [Code.DeadlineExceeded]: 'DEADLINE_EXCEEDED',
+  [Code.NotFound]: 'ROUTE_NOT_FOUND',
+  [Code.AlreadyExists]: 'INTERNAL',
+  [Code.PermissionDenied]: 'INTERNAL',
+  [Code.ResourceExhausted]: 'BODY_TOO_LARGE',
+  [Code.FailedPrecondition]: 'INTERNAL',
+  [Code.Aborted]: 'CANCELLED',
+  [Code.OutOfRange]: 'INVALID_REQUEST',
+  [Code.Unimplemented]: 'NOT_IMPLEMENTED',
+  [Code.Internal]: 'INTERNAL',
+  [Code.Unavailable]: 'SHUTTING_DOWN',
+  [Code.DataLoss]: 'INTERNAL',
+  [Code.Unauthenticated]: 'INTERNAL',
+};
+
+/** Connect calls a request that it cannot parse an internal error; it is the caller's. */
+const unreadable =
+  /^(parse binary|parse JSON|protocol error|received unsupported|premature EOF|cannot decode)/i;
+
+/** The error of the mesh for what Connect threw. */
+export function fromConnectError(error: ConnectError): MeshError {
+  const [info] = error.findDetails(ErrorInfoSchema);
+  if (info !== undefined && info.domain === ERROR_DOMAIN && isErrorReason(info.reason)) {
+    return new MeshError(info.reason, error.rawMessage, { metadata: info.metadata, cause: error });
+  }
+  const isUnreadable = error.code === Code.Internal && unreadable.test(error.rawMessage);
+  const reason = isUnreadable ? 'INVALID_REQUEST' : reasonOfCode[error.code];
+  const message = reason === 'INTERNAL' ? 'something went wrong inside' : error.rawMessage;
+  return new MeshError(reason, message, { cause: error });
+}
+
+/** The error as Connect sends it over any of its protocols: same code, message and details. A new one every time. */
+export function toConnectError(error: MeshError): ConnectError {
+  const out = new ConnectError(error.message, ERROR_CODES[error.code].grpc, undefined, undefined, error);
+  out.details = toStatus(error).details.map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf('/') + 1),
+    value,
+  }));
+  return out;
+}

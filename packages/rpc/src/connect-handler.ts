@@ -1,0 +1,93 @@
+/** Connect's router behind a Node request listener, with limits set and every error one of the mesh's. */
+import type { ServerResponse } from 'node:http';
+import { type ConnectRouter, createConnectRouter, type Interceptor } from '@connectrpc/connect';
+import {
+  type connectNodeAdapter,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+import type { Logger } from '@imagemesh/observe';
+import { withMeshErrors } from './early-errors.ts';
+import { MeshError } from './errors.ts';
+import { MAX_MESSAGE_BYTES } from './frames.ts';
+import { statusTrailers } from './grpc-status.ts';
+
+type NodeHandler = ReturnType<typeof connectNodeAdapter>;
+/** A request of node:http or node:http2. */
+export type NodeServerRequest = Parameters<NodeHandler>[0];
+/** Its response. */
+export type NodeServerResponse = Parameters<NodeHandler>[1];
+
+export interface ConnectHandlerOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors?: readonly Interceptor[];
+  readonly readMaxBytes?: number;
+  readonly writeMaxBytes?: number;
+  readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
+  readonly log?: Logger;
+}
+
+export interface ConnectHandler {
+  /** Paths that have a route. */
+  readonly paths: ReadonlySet<string>;
+  readonly handle: (request: NodeServerRequest, response: NodeServerResponse) => void;
+}
+
+/** Does what connectNodeAdapter does; besides, errors that Connect raises before any interceptor get their details. */
+export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
+  const {
+    routes,
+    interceptors = [],
+    readMaxBytes = MAX_MESSAGE_BYTES,
+    writeMaxBytes = MAX_MESSAGE_BYTES,
+  } = options;
+  const router = createConnectRouter({
+    // Image bytes do not compress, and the threads that would try are sharp's.
+    acceptCompression: [],
+    readMaxBytes,
+    writeMaxBytes,
+    interceptors: [...interceptors],
+  });
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const fallback = options.fallback ?? notFound;
+  return {
+    paths: new Set(handlers.keys()),
+    handle: (request, response) => {
+      const path = (request.url ?? '').split('?', 1)[0] ?? '';
+      const handler = handlers.get(path);
+      if (handler === undefined) {
+        if (request.headers['content-type']?.startsWith('application/grpc') === true)
+          unimplemented(path, response);
+        else fallback(request, response);
+        return;
+      }
+      handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
+        .then((reply) => universalResponseToNodeResponse(withMeshErrors(reply), response))
+        .catch((error: unknown) => {
+          // The client left while it was being answered, or its stream broke: there is nobody to tell.
+          options.log?.debug({ err: error, path }, 'reply not delivered');
+        });
+    },
+  };
+}
+
+/** The trailers-only form, which gRPC-Web has too. */
+function unimplemented(path: string, response: NodeServerResponse): void {
+  const [, service = '', method = ''] = path.split('/');
+  const error = new MeshError('NOT_IMPLEMENTED', `there is no method ${method} of ${service} here`);
+  response.writeHead(200, { 'content-type': 'application/grpc', ...statusTrailers(error) });
+  end(response);
+}
+
+function notFound(request: NodeServerRequest, response: NodeServerResponse): void {
+  response.writeHead(404, { 'content-type': 'application/json' });
+  const message = `nothing is served at ${(request.url ?? '').slice(0, 200)}`;
+  end(response, `${JSON.stringify({ error: { code: 'not_found', reason: 'ROUTE_NOT_FOUND', message } })}\n`);
+}
+
+/** Connect's type of a response leaves out the overload. */
+function end(response: NodeServerResponse, body = ''): void {
+  // Both kinds of response have end(string).
+  (response as ServerResponse).end(body);
+}

@@ -1,0 +1,35 @@
+/** Names of the headers and trailers that the mesh adds to gRPC, and the ids in them. */
+import { randomBytes } from 'node:crypto';
+
+/** Id of one call of a client; the same on every hop, in logs and in NATS headers. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+export const TRACEPARENT_HEADER = 'traceparent';
+export const GRPC_TIMEOUT_HEADER = 'grpc-timeout';
+/** Names of the operations, comma-separated, at most 32. */
+export const IM_OP = 'im-op';
+/** Predicted work in ms of a reference core. */
+export const IM_COST = 'im-cost';
+/** "critical", "default", "sheddable" or "job". */
+export const IM_CLASS = 'im-class';
+/** The store id that the replica must share. */
+export const IM_STORE = 'im-store';
+/** Trailer: the replica's id. */
+export const IM_REPLICA = 'im-replica';
+/** Trailer: how long the replica worked, in ms. */
+export const IM_EXEC_MS = 'im-exec-ms';
+/** Trailer: how long the call waited in the replica, in ms. */
+export const IM_QUEUE_MS = 'im-queue-ms';
+/** Trailer of errors: the ErrorInfo reason. */
+export const IM_REASON = 'im-reason';
+
+const acceptableId = /^[A-Za-z0-9._:/+=-]{1,128}$/;
+
+/** A fresh request id: 32 hexadecimal digits. */
+export function newRequestId(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** The caller's id if it is fit for logs and headers (1 to 128 plain characters), else a fresh one. */
+export function requestIdFrom(header: string | readonly string[] | null | undefined): string {
+  return typeof header === 'string' && acceptableId.test(header) ? header : newRequestId();
+}
