@@ -1,0 +1,21 @@
+/** NATS: the connection, the queue of jobs, and events as CloudEvents. */
+export { type CloudEvent, type CloudEventParts, eventSubject, toCloudEvent } from './cloud-event.ts';
+export {
+  createEventPublisher,
+  createNoEvents,
+  EVENT_STREAM,
+  type EventPublisher,
+  type EventPublisherOptions,
+  eventLimits,
+  type MeshEvent,
+} from './event-publisher.ts';
+export type { MessageContext } from './headers.ts';
+export {
+  createJobQueue,
+  JOB_STREAM,
+  type JobDelivery,
+  type JobQueue,
+  type JobQueueOptions,
+  type Settlement,
+} from './job-queue.ts';
+export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';

@@ -1,0 +1,212 @@
+/**
+ * The queue of jobs: a JetStream work queue, pulled by every gateway through one durable consumer.
+ *
+ * A message is only a job's id; the record beside it says what to do and how far it is. It is acknowledged after the
+ * job's end is recorded, kept by heartbeats while somebody works on it, and comes back 30 s after the last one.
+ */
+import { setInterval } from 'node:timers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MeshError } from '@imagemesh/rpc';
+import { AckPolicy, DeliverPolicy, DiscardPolicy, type Msg, nanos, RetentionPolicy, StorageType } from 'nats';
+import { parseAckSubject } from './ack-subject.ts';
+import { fromHeaders, type MessageContext, toHeaders } from './headers.ts';
+import { isNoMessage } from './nats-errors.ts';
+import type { NatsLink } from './nats-link.ts';
+import { pullOne } from './pull.ts';
+import { ensureConsumer, ensureStream } from './streams.ts';
+
+/** One handing-over of a job to a worker. */
+export interface JobDelivery extends MessageContext {
+  readonly jobId: string;
+  /** The message's place in the stream: the same for each delivery of the same message. */
+  readonly sequence: number;
+  /** How often this message has been delivered, this time included. */
+  readonly deliveries: number;
+}
+
+/** What becomes of the message when its handler ends; "leave": comes back when its time is up. */
+export type Settlement =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'again'; readonly delayMs: number }
+  | { readonly kind: 'leave' };
+
+export interface JobQueue {
+  /** NATS_UNAVAILABLE if NATS cannot be reached: asked before work is done for a job that could not be queued. */
+  checkReachable(): Promise<void>;
+  /**
+   * Puts the job in the queue; again within two minutes changes nothing. QUEUE_FULL, NATS_UNAVAILABLE; it may be in
+   * the queue even so.
+   */
+  enqueue(jobId: string, context: MessageContext): Promise<void>;
+  /** Whether that message is still in the queue, waiting or being worked on. */
+  holds(sequence: number): Promise<boolean>;
+  /**
+   * Hands jobs to the handler, at most that many at a time, until `stop` aborts; resolves when the last handler has
+   * ended. A handler that throws hands its job back. Waits for NATS where it must.
+   */
+  consume(
+    handler: (delivery: JobDelivery) => Promise<Settlement>,
+    options: {
+      readonly concurrency: number;
+      readonly stop: AbortSignal;
+      readonly onError: (error: unknown) => void;
+    },
+  ): Promise<void>;
+}
+
+export interface JobQueueOptions {
+  /** A message comes back this long after its last heartbeat. Default 30 s. */
+  readonly ackWaitMs?: number;
+  /** Default a third of ackWaitMs. */
+  readonly heartbeatMs?: number;
+}
+
+export const JOB_STREAM = 'IMAGEMESH_JOBS';
+const jobSubject = 'imagemesh.jobs.run';
+const consumerName = 'gateway';
+/** About 200,000 jobs. */
+const maxStreamBytes = 64 * 1024 ** 2;
+const duplicateWindowMs = 120_000;
+/** Jobs worked on at once by all gateways together. */
+const maxInFlight = 4096;
+const pullExpiresMs = 10_000;
+const afterErrorMs = 1000;
+
+export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): JobQueue {
+  const { ackWaitMs = 30_000, heartbeatMs = ackWaitMs / 3 } = options;
+  link.keep(async (connection, { replicas }) => {
+    await ensureStream(connection, {
+      name: JOB_STREAM,
+      subjects: ['imagemesh.jobs.>'],
+      retention: RetentionPolicy.Workqueue,
+      storage: StorageType.File,
+      discard: DiscardPolicy.New,
+      max_bytes: maxStreamBytes,
+      duplicate_window: nanos(duplicateWindowMs),
+      num_replicas: replicas,
+    });
+    await ensureConsumer(connection, JOB_STREAM, {
+      durable_name: consumerName,
+      deliver_policy: DeliverPolicy.All,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(ackWaitMs),
+      // Attempts are counted in the job's record: not every delivery is one.
+      max_deliver: -1,
+      max_ack_pending: maxInFlight,
+    });
+  });
+
+  async function handle(
+    message: Msg,
+    handler: (delivery: JobDelivery) => Promise<Settlement>,
+    onError: (error: unknown) => void,
+  ): Promise<void> {
+    const place = parseAckSubject(message.reply ?? '');
+    const jobId = parseJobId(message);
+    // Not ours: nothing could ever be done with it.
+    if (place === undefined || jobId === undefined) return settle(message, '+TERM');
+    const heartbeat = setInterval(() => {
+      // Not through a lost connection: the message comes back anyway.
+      link.call(async (connection) => connection.publish(message.reply ?? '', '+WPI')).catch(() => {});
+    }, heartbeatMs);
+    try {
+      const settlement = await handler({ jobId, ...place, ...fromHeaders(message.headers) });
+      switch (settlement.kind) {
+        case 'done':
+          return await settle(message, '+ACK');
+        case 'again':
+          return await settle(message, `-NAK ${JSON.stringify({ delay: nanos(settlement.delayMs) })}`);
+        case 'leave':
+          return;
+        default:
+          settlement satisfies never;
+      }
+    } catch (error) {
+      onError(error);
+      await settle(message, `-NAK ${JSON.stringify({ delay: nanos(afterErrorMs) })}`);
+    } finally {
+      clearInterval(heartbeat);
+    }
+  }
+
+  /** Sends the word and waits until the server has it. If it is lost, the message comes back: that must do no harm. */
+  async function settle(message: Msg, word: string): Promise<void> {
+    await link
+      .call((connection) => connection.request(message.reply ?? '', word, { timeout: 1000 }))
+      .catch(() => {});
+  }
+
+  return {
+    checkReachable: () => link.call(async () => {}),
+    async enqueue(jobId, context) {
+      try {
+        await link.call((connection) =>
+          connection.jetstream().publish(jobSubject, JSON.stringify({ job_id: jobId }), {
+            msgID: jobId,
+            headers: toHeaders(context),
+          }),
+        );
+      } catch (error) {
+        if (!(error instanceof MeshError) || error.reason !== 'STORE_FULL') throw error;
+        throw new MeshError('QUEUE_FULL', 'the queue of jobs is full', {
+          cause: error.cause,
+          retryAfterMs: 10_000,
+        });
+      }
+    },
+    holds: (sequence) =>
+      link.call(async (connection) => {
+        const manager = await connection.jetstreamManager({ checkAPI: false, timeout: 1000 });
+        try {
+          await manager.streams.getMessage(JOB_STREAM, { seq: sequence });
+          return true;
+        } catch (error) {
+          if (isNoMessage(error)) return false;
+          throw error;
+        }
+      }),
+    async consume(handler, { concurrency, stop, onError }) {
+      async function work(): Promise<void> {
+        while (!stop.aborted) {
+          try {
+            const connection = await link.ready(stop);
+            const pulled = await pullOne(connection, {
+              stream: JOB_STREAM,
+              consumer: consumerName,
+              expiresMs: pullExpiresMs,
+              signal: stop,
+            });
+            switch (pulled.kind) {
+              case 'message':
+                await handle(pulled.message, handler, onError);
+                break;
+              case 'missing':
+                await link.remake();
+                await sleep(afterErrorMs, undefined, { signal: stop });
+                break;
+              case 'none':
+                break;
+              default:
+                pulled satisfies never;
+            }
+          } catch (error) {
+            if (stop.aborted) return;
+            onError(error);
+            await sleep(afterErrorMs, undefined, { signal: stop }).catch(() => {});
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: concurrency }, work));
+    },
+  };
+}
+
+function parseJobId(message: Msg): string | undefined {
+  try {
+    const value: unknown = message.json();
+    if (typeof value !== 'object' || value === null || !('job_id' in value)) return undefined;
+    return typeof value.job_id === 'string' ? value.job_id : undefined;
+  } catch {
+    return undefined;
+  }
+}

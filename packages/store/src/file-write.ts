@@ -1,0 +1,174 @@
+/**
+ * Writes that are whole or not there: into a file of its own under incoming/, then renamed into place. A reader, in
+ * this process or another, sees no half-written blob; a crash leaves only a file under incoming/, which is swept.
+ */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { MeshError } from '@imagemesh/rpc';
+import type { ByteSource } from './blob-store.ts';
+import { systemCode } from './file-errors.ts';
+import { incomingFolder } from './file-layout.ts';
+
+/** Bytes written or hashed in one go; between two, the event loop runs. */
+const pieceBytes = 1 << 20;
+
+/** An open file under incoming/; ends by `place`, `placeNew` or `drop`. */
+export interface Incoming {
+  readonly sizeBytes: number;
+  write(bytes: Uint8Array): Promise<void>;
+  /** Renames it to the path, over what is there. With `isDurable`, contents and name survive a crash. */
+  place(path: string, isDurable: boolean): Promise<void>;
+  /** Like a durable `place`, but false, and nothing changed, if something is there. */
+  placeNew(path: string): Promise<boolean>;
+  /** Deletes it, if it has not been placed. Never throws. */
+  drop(): Promise<void>;
+}
+
+export async function openIncoming(root: string): Promise<Incoming> {
+  const path = join(incomingFolder(root), randomBytes(16).toString('hex'));
+  const file = await openInFolder(path);
+  let sizeBytes = 0;
+  let isOpen = true;
+
+  async function close(isDurable: boolean): Promise<void> {
+    if (isDurable) await file.datasync();
+    isOpen = false;
+    await file.close();
+  }
+
+  return {
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    async write(bytes) {
+      let written = 0;
+      while (written < bytes.byteLength) {
+        const { bytesWritten } = await file.write(bytes, written, bytes.byteLength - written);
+        written += bytesWritten;
+      }
+      sizeBytes += written;
+    },
+    async place(target, isDurable) {
+      await close(isDurable);
+      await inFolder(target, () => rename(path, target));
+      if (isDurable) await syncFolder(dirname(target));
+    },
+    async placeNew(target) {
+      await close(true);
+      try {
+        await inFolder(target, () => link(path, target));
+      } catch (error) {
+        if (systemCode(error) === 'EEXIST') return false;
+        throw error;
+      } finally {
+        await rm(path, { force: true });
+      }
+      await syncFolder(dirname(target));
+      return true;
+    },
+    async drop() {
+      if (isOpen) await file.close().catch(() => {});
+      isOpen = false;
+      await rm(path, { force: true }).catch(() => {});
+    },
+  };
+}
+
+/**
+ * The source in pieces of at most 1 MiB. BODY_TOO_LARGE as soon as there are more than maxBytes; the signal's reason
+ * when it aborts, also while the source is silent.
+ */
+export async function* pieces(
+  source: ByteSource,
+  maxBytes: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let total = 0;
+  for await (const bytes of abortable(source, signal)) {
+    total += bytes.byteLength;
+    if (total > maxBytes) {
+      throw new MeshError('BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes`, {
+        metadata: { maxBytes: String(maxBytes) },
+      });
+    }
+    for (let at = 0; at < bytes.byteLength; at += pieceBytes) {
+      yield bytes.subarray(at, at + pieceBytes);
+      signal?.throwIfAborted();
+    }
+  }
+}
+
+async function* abortable(
+  source: ByteSource,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted();
+  if (source instanceof Uint8Array) {
+    yield source;
+    return;
+  }
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  let abort: () => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+  });
+  aborted.catch(() => {});
+  signal.addEventListener('abort', abort, { once: true });
+  const iterator = source[Symbol.asyncIterator]();
+  let isDone = false;
+  try {
+    while (true) {
+      const next = await Promise.race([iterator.next(), aborted]);
+      if (next.done === true) {
+        isDone = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Not awaited: a generator that hangs in its own await would never answer.
+    if (!isDone) iterator.return?.()?.catch(() => {});
+  }
+}
+
+/** Runs the action; if the target's folder is missing, makes it and runs again. */
+async function inFolder<Result>(target: string, action: () => Promise<Result>): Promise<Result> {
+  try {
+    return await action();
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    await makeFolder(dirname(target));
+    return await action();
+  }
+}
+
+async function openInFolder(path: string): Promise<FileHandle> {
+  return inFolder(path, () => open(path, 'wx'));
+}
+
+/** Makes a folder and those above it; the new names survive a crash. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  let made = folder;
+  while (made.length >= first.length) {
+    const parent = dirname(made);
+    await syncFolder(parent);
+    if (parent === made) return;
+    made = parent;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

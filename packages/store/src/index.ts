@@ -1,0 +1,15 @@
+/** Blobs and claims (filesystem) and records (JetStream KV), each behind a seam. */
+export {
+  type BlobStore,
+  type ByteSource,
+  openBlobStore,
+  type PutImageOptions,
+  type PutOptions,
+  type ReadableBlob,
+  type StoredBlob,
+} from './blob-store.ts';
+export { ANONYMOUS, type Claims, openClaims } from './claims.ts';
+export { isImageId } from './file-layout.ts';
+export { type NatsRecordsOptions, openNatsRecords, type RecordLink } from './nats-records.ts';
+export type { Codec, Entry, RecordStore } from './records.ts';
+export { createUlids, isUlid, ulidTime } from './ulid.ts';
