@@ -1,0 +1,30 @@
+/** Formats, header-only probing, limits and geometry: pure, without sharp. What decodes is in `codec.ts`. */
+export {
+  type CodedFormat,
+  codedFormats,
+  type FormatNames,
+  formatNames,
+  formatOfExtension,
+  formatOfMime,
+  isCodedFormat,
+} from './formats.ts';
+export {
+  operationName,
+  pipelineSizes,
+  planResize,
+  quarterTurns,
+  type ResizePlan,
+  resultSize,
+  rotatedSize,
+} from './geometry.ts';
+export { type ImageHeader, type Size, toImageInfo, uprightSize } from './info.ts';
+export {
+  checkFormatSize,
+  checkInput,
+  checkPixels,
+  defaultLimits,
+  type ImageLimits,
+  limitsFromEnv,
+} from './limits.ts';
+export { maxProbeBytes, type Probe, probe, probeWhole } from './probe.ts';
+export { type Metadata, type Pixels, pixelBytes, type Source, sourceSize } from './source.ts';

@@ -1,0 +1,32 @@
+/** Images as bytes: encoded, or as pixels. */
+import type { KeptMetadata, PixelContent } from '@imagemesh/api';
+import type { ImageHeader, Size } from './info.ts';
+import { uprightSize } from './info.ts';
+
+/** An image to read. */
+export type Source =
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array; readonly header: ImageHeader }
+  /** Pixels of the stage before, laid out as `PixelContent` says; `bytes` has exactly their size. */
+  | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly content: PixelContent };
+
+/** Decoded pixels: upright, sRGB, rows from the top, interleaved, no padding, alpha not premultiplied. */
+export interface Pixels extends Size {
+  /** 16-bit samples are in the machine's order, which is little-endian everywhere Node's binaries run. */
+  readonly data: Uint8Array;
+  /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
+  readonly channels: number;
+  readonly bitDepth: 8 | 16;
+}
+
+/** Metadata blocks of a source that a result may carry. Empty blocks are absent. */
+export type Metadata = Pick<KeptMetadata, 'exif' | 'xmp' | 'iptc'>;
+
+/** The size of the source, upright. */
+export function sourceSize(source: Source): Size {
+  return source.kind === 'encoded' ? uprightSize(source.header) : source.content;
+}
+
+/** Bytes that pixels of this shape take. */
+export function pixelBytes(shape: Size & { readonly channels: number; readonly bitDepth: number }): number {
+  return shape.width * shape.height * shape.channels * (shape.bitDepth / 8);
+}
