@@ -30,6 +30,7 @@ export class ClientSession {
   #streams = 0;
   #wasConnected = false;
   #isRetiring = false;
+  #isOurEnd = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** `onClosed` is called once, when the connection is gone. */
@@ -63,7 +64,7 @@ export class ClientSession {
       session.once('close', () => reject(new Error('the connection closed')));
     });
     this.connected.catch(() => {});
-    session.on('goaway', () => this.retire());
+    session.on('goaway', () => this.#retire());
     session.once('close', () => {
       clearTimeout(this.#timer);
       onClosed();
@@ -80,6 +81,11 @@ export class ClientSession {
 
   get isConnected(): boolean {
     return this.#wasConnected && !this.#session.destroyed && !this.#session.closed;
+  }
+
+  /** Whether we end it (closed, or its reset budget spent), rather than the other end or the network. */
+  get isOurEnd(): boolean {
+    return this.#isOurEnd;
   }
 
   /** Takes no new calls; ends with its last one. */
@@ -104,10 +110,12 @@ export class ClientSession {
   }
 
   spendReset(): void {
-    if (!this.#resets.spend(performance.now())) this.retire();
+    if (this.#resets.spend(performance.now())) return;
+    this.#isOurEnd = true;
+    this.#retire();
   }
 
-  retire(): void {
+  #retire(): void {
     if (this.#isRetiring) return;
     this.#isRetiring = true;
     if (this.#streams === 0) this.#session.close();
@@ -117,6 +125,7 @@ export class ClientSession {
     const session = this.#session;
     if (session.destroyed) return;
     this.#isRetiring = true;
+    this.#isOurEnd = true;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => session.destroy(), graceMs);
       session.once('close', () => {

@@ -136,7 +136,7 @@ class Pool implements SessionPool {
   #open(): ClientSession {
     const session = new ClientSession(this.address, this.#options, () => {
       this.#sessions.delete(session);
-      const isDown = session.wasConnected && !session.isRetiring && !this.#isClosed && !this.isConnected;
+      const isDown = session.wasConnected && !session.isOurEnd && !this.isConnected;
       if (isDown) for (const callback of this.#downCallbacks) callback();
     });
     this.#sessions.add(session);

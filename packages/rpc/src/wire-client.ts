@@ -42,7 +42,6 @@ export function openWireCall(
   const settle = (error: MeshError | undefined, trailers: IncomingHttpHeaders) => {
     if (isSettled) return;
     isSettled = true;
-    ending.dispose();
     if (error === undefined) {
       writer.stop();
       reader.confirmEnd();
@@ -61,9 +60,15 @@ export function openWireCall(
     );
   };
   const cancel = (reason?: Error) => {
-    if (isSettled) return;
+    const error = reason === undefined ? cancelled() : toMeshError(reason);
+    if (isSettled) {
+      // All of it has come, but nobody will read the rest.
+      reader.fail(error);
+      reader.discard();
+      return;
+    }
     pool.reset(stream);
-    settle(reason === undefined ? cancelled() : toMeshError(reason), {});
+    settle(error, {});
   };
   const lose = () => {
     if (isSettled) return;
@@ -88,7 +93,10 @@ export function openWireCall(
     // The trailers came before, if they came at all; a reply without them is cut off.
     if (!isSettled) setImmediate(lose);
   });
-  stream.on('close', lose);
+  stream.on('close', () => {
+    ending.dispose();
+    lose();
+  });
   ending.signal.addEventListener('abort', () => cancel(toMeshError(ending.signal.reason)), { once: true });
 
   return {

@@ -31,6 +31,8 @@ export interface WireHandlerOptions {
 
 /** How long a client may take to fetch the last buffered bytes after its deadline has passed. */
 const lingerMs = 1000;
+/** How often to look whether a slow connection has taken the status. */
+const stopPollMs = 10;
 
 /**
  * Serves calls of one method. `serve` resolving means grpc-status 0; a MeshError that it throws becomes grpc-status,
@@ -162,9 +164,18 @@ function sendStatus(
   }
 }
 
-/** Tells a client that is still sending that nobody reads any more, without an error: it has its answer. */
+/**
+ * Tells a client that is still sending that nobody reads any more, without an error: it has its answer. Only once the
+ * answer is on the wire: nghttp2 drops what is queued for a stream that is being reset.
+ */
 function stopReading(stream: ServerHttp2Stream): void {
-  if (!stream.readableEnded && !stream.endAfterHeaders) stream.close(constants.NGHTTP2_NO_ERROR);
+  if (stream.readableEnded || stream.endAfterHeaders) return;
+  const check = () => {
+    if (stream.destroyed || stream.closed || stream.readableEnded) return;
+    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
+    else setTimeout(check, stopPollMs);
+  };
+  setImmediate(check);
 }
 
 function logOutcome(

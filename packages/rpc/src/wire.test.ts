@@ -91,10 +91,11 @@ describe('a framed byte stream', () => {
     expect(call.isLost).toBe(false);
   });
 
-  it('lets a server answer early while a large body is still arriving', async () => {
+  it('lets a server answer early, with or without headers, while a large body is still arriving', async () => {
     const pool = poolTo(
       await serve(async (call) => {
-        await call.reader.message();
+        const first = await call.reader.message();
+        if (first?.byteLength === 0) await call.writer.message(header);
         throw new MeshError('REPLICA_BUSY', 'no slot');
       }),
     );

@@ -55,7 +55,7 @@ export interface ServerWireCall {
   readonly trailers: Record<string, string>;
 }
 
-/** A call as the client sees it. */
+/** A call as the client sees it. Read it to its end, or cancel it: an unread reply holds its place in the pool. */
 export interface ClientWireCall {
   readonly writer: WireWriter;
   /** Half-closes: nothing more will be written. */
@@ -65,7 +65,7 @@ export interface ClientWireCall {
   readonly response: Promise<IncomingHttpHeaders>;
   /** Trailers of a reply that ended OK; rejects with the MeshError that it ended with instead. */
   readonly status: Promise<{ readonly trailers: IncomingHttpHeaders }>;
-  /** Gives up: RST_STREAM CANCEL, counted in the session's reset budget. After the end it does nothing. */
+  /** Gives up: RST_STREAM CANCEL, counted in the session's reset budget. After the status: drops what is unread. */
   cancel(reason?: Error): void;
   /** Whether a reply has begun (headers, or a status). While false, the call may be sent elsewhere. */
   readonly hasBegun: boolean;
