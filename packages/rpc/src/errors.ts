@@ -69,6 +69,8 @@ export const ERROR_REASONS = {
   NO_REPLICA: 'unavailable',
   REPLICA_LOST: 'unavailable',
   REPLICA_STOPPING: 'unavailable',
+  REPLICA_ID_TAKEN: 'already_exists',
+  JOIN_REFUSED: 'permission_denied',
   BALANCER_UNREACHABLE: 'unavailable',
   NATS_UNAVAILABLE: 'unavailable',
   SHUTTING_DOWN: 'unavailable',
