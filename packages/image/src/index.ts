@@ -26,5 +26,17 @@ export {
   type ImageLimits,
   limitsFromEnv,
 } from './limits.ts';
+export {
+  inverseTurn,
+  isUpright,
+  type Rect,
+  type Turn,
+  thenTurn,
+  turnedRect,
+  turnedSize,
+  turnOfOrientation,
+  upright,
+} from './orientation.ts';
+export { policyOf, type ResolvedOutput, resolveOutput } from './output.ts';
 export { maxProbeBytes, type Probe, probe, probeWhole } from './probe.ts';
 export { type Metadata, type Pixels, pixelBytes, type Source, sourceSize } from './source.ts';
