@@ -1,0 +1,184 @@
+/** The gateway's settings: the only reader of its environment. */
+import { fileURLToPath } from 'node:url';
+import { type ImageLimits, limitsFromEnv } from '@imagemesh/image';
+import {
+  ConfigError,
+  type Env,
+  type EnvDoc,
+  envBoolean,
+  envBytes,
+  envChoice,
+  envInt,
+  envList,
+  envString,
+  LOG_LEVELS,
+  type LogLevel,
+} from '@imagemesh/observe';
+
+export interface Config {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly adminPort: number;
+  readonly logLevel: LogLevel;
+  /** host:port of each. */
+  readonly balancerAddresses: readonly string[];
+  readonly storeUrl: string;
+  /** Empty: no jobs, no events. */
+  readonly natsUrl: string;
+  /** Folder of the built page. */
+  readonly webDir: string;
+  /** Origins whose pages may call the API; "*" for all. */
+  readonly corsOrigins: readonly string[];
+  /** Limits on bytes, pixels, sides and operations. */
+  readonly imageLimits: ImageLimits;
+  readonly calls: CallLimits;
+  readonly connections: ConnectionLimits;
+}
+
+export interface CallLimits {
+  /** Time for the work of a call whose client names none. */
+  readonly defaultDeadlineMs: number;
+  /** The longest time that a client can ask for. */
+  readonly maxDeadlineMs: number;
+  /** Time for a whole request body to arrive, and for a whole reply to be read. */
+  readonly bodyTimeoutMs: number;
+  /** What of a body is held in memory; more becomes a temporary blob. */
+  readonly heldInMemoryBytes: number;
+  /** Memory for bodies and replies of all calls together. */
+  readonly heldBytesMax: number;
+  /** Calls at once. */
+  readonly maxCalls: number;
+  /** The largest result of a unary Transform. */
+  readonly maxUnaryResultBytes: number;
+  /** Clients that follow the replicas at once. */
+  readonly maxWatchers: number;
+  /** Jobs that this gateway runs at once. */
+  readonly jobConcurrency: number;
+}
+
+export interface ConnectionLimits {
+  readonly maxConnections: number;
+  /** Time for the first bytes, and for the headers of an HTTP/1 request. */
+  readonly headersTimeoutMs: number;
+  /** Time that an HTTP/1 connection may be idle. */
+  readonly idleTimeoutMs: number;
+  /** Time that bytes of a reply may wait without any of them being read. */
+  readonly stallTimeoutMs: number;
+}
+
+const host = /^(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:]+\]?)$/;
+const address = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/;
+const origin = /^(?:\*|https?:\/\/[^/\s]+)$/;
+const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i;
+
+const mebibyte = 1024 ** 2;
+const defaultWebDir = fileURLToPath(new URL('../../../web/dist', import.meta.url));
+
+/** Reads and checks every setting. Throws ConfigError. */
+export function readConfig(env: Env): Config {
+  const dataDir = envString(env, 'DATA_DIR', { default: '.imagemesh' });
+  const config: Config = {
+    host: envString(env, 'HOST', { default: '127.0.0.1', pattern: host, form: 'a host name or address' }),
+    port: envInt(env, 'PORT', { default: 8080, min: 0, max: 65_535 }),
+    adminPort: envInt(env, 'ADMIN_PORT', { default: 0, min: 0, max: 65_535 }),
+    logLevel: envChoice(env, 'LOG_LEVEL', { choices: LOG_LEVELS, default: 'info' }),
+    balancerAddresses: envList(env, 'BALANCER_ADDRESSES', {
+      default: ['127.0.0.1:9100'],
+      item: address,
+      form: 'a comma-separated list of host:port',
+    }),
+    storeUrl: envString(env, 'STORE_URL', {
+      default: `file:${dataDir}/store`,
+      pattern: /^(?:file|s3):./,
+      form: 'file:<folder>',
+    }),
+    natsUrl: envString(env, 'NATS_URL', { default: '' }),
+    webDir: envString(env, 'WEB_DIR', { default: defaultWebDir }),
+    corsOrigins: envList(env, 'CORS_ORIGINS', {
+      default: [],
+      item: origin,
+      form: 'a comma-separated list of origins such as https://example.org, or *',
+    }),
+    imageLimits: limitsFromEnv(env),
+    calls: {
+      defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 100, max: 3_600_000 }),
+      maxDeadlineMs: envInt(env, 'MAX_DEADLINE_MS', { default: 300_000, min: 100, max: 3_600_000 }),
+      bodyTimeoutMs: envInt(env, 'BODY_TIMEOUT_MS', { default: 300_000, min: 100, max: 3_600_000 }),
+      heldInMemoryBytes: 8 * mebibyte,
+      heldBytesMax: envBytes(env, 'HELD_BYTES_MAX', { default: 512 * mebibyte, min: 16 * mebibyte }),
+      maxCalls: envInt(env, 'MAX_CALLS', { default: 1024, min: 1, max: 100_000 }),
+      maxUnaryResultBytes: 4_000_000,
+      maxWatchers: envInt(env, 'MAX_WATCHERS', { default: 256, min: 1, max: 10_000 }),
+      jobConcurrency: envInt(env, 'JOB_CONCURRENCY', { default: 4, min: 1, max: 256 }),
+    },
+    connections: {
+      maxConnections: envInt(env, 'MAX_CONNECTIONS', { default: 4096, min: 1, max: 1_000_000 }),
+      headersTimeoutMs: envInt(env, 'HEADERS_TIMEOUT_MS', { default: 10_000, min: 100, max: 600_000 }),
+      idleTimeoutMs: envInt(env, 'IDLE_TIMEOUT_MS', { default: 65_000, min: 1000, max: 3_600_000 }),
+      stallTimeoutMs: envInt(env, 'STALL_TIMEOUT_MS', { default: 60_000, min: 100, max: 3_600_000 }),
+    },
+  };
+  if (config.balancerAddresses.length === 0) {
+    throw new ConfigError(
+      'BALANCER_ADDRESSES names no balancer; expected a comma-separated list of host:port',
+    );
+  }
+  if (!loopback.test(config.host) && !envBoolean(env, 'ALLOW_UNAUTHENTICATED', { default: false })) {
+    throw new ConfigError(
+      `HOST=${config.host} is not a loopback address, and callers are not authenticated yet; set ALLOW_UNAUTHENTICATED=true where something in front of the gateway decides who may call (default HOST 127.0.0.1)`,
+    );
+  }
+  return config;
+}
+
+/** For --help. */
+export const envDocs: readonly EnvDoc[] = [
+  { name: 'HOST', default: '127.0.0.1', doc: 'Address to listen on.' },
+  { name: 'PORT', default: '8080', doc: 'Port for gRPC, gRPC-Web, Connect and HTTP; 0 takes a free one.' },
+  { name: 'ADMIN_PORT', default: '0', doc: 'Port for /metrics, /healthz and /readyz; 0 takes a free one.' },
+  { name: 'LOG_LEVEL', default: 'info', doc: `One of ${LOG_LEVELS.join(', ')}.` },
+  {
+    name: 'BALANCER_ADDRESSES',
+    default: '127.0.0.1:9100',
+    doc: 'host:port of every balancer, comma-separated.',
+  },
+  { name: 'DATA_DIR', default: '.imagemesh', doc: 'Folder for data, where STORE_URL names none.' },
+  { name: 'STORE_URL', default: 'file:<DATA_DIR>/store', doc: 'Where images are stored.' },
+  { name: 'NATS_URL', default: '', doc: 'The NATS server; without one there are no jobs and no events.' },
+  { name: 'WEB_DIR', default: '<web>/dist', doc: 'Folder of the built page.' },
+  {
+    name: 'CORS_ORIGINS',
+    default: '',
+    doc: 'Origins whose pages may call, comma-separated, or *; none but its own.',
+  },
+  { name: 'ALLOW_UNAUTHENTICATED', default: 'false', doc: 'Allows a HOST that is not loopback.' },
+  {
+    name: 'DEFAULT_DEADLINE_MS',
+    default: '30000',
+    doc: 'Time for the work of a call whose client names none.',
+  },
+  { name: 'MAX_DEADLINE_MS', default: '300000', doc: 'The longest time that a client can ask for.' },
+  {
+    name: 'BODY_TIMEOUT_MS',
+    default: '300000',
+    doc: 'Time for a request body to arrive and for a reply to be read.',
+  },
+  { name: 'MAX_INPUT_BYTES', default: '64MiB', doc: 'The largest source image.' },
+  { name: 'MAX_INPUT_PIXELS', default: '100000000', doc: 'Pixels of a source image.' },
+  { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Pixels of any operation's result." },
+  { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Sum of the pixels of a pipeline's results." },
+  { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Encoded bytes of a result.' },
+  { name: 'HELD_BYTES_MAX', default: '512MiB', doc: 'Memory for bodies and replies of all calls together.' },
+  { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
+  { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },
+  { name: 'JOB_CONCURRENCY', default: '4', doc: 'Jobs that this gateway runs at once.' },
+  { name: 'MAX_CONNECTIONS', default: '4096', doc: 'Connections at once.' },
+  {
+    name: 'HEADERS_TIMEOUT_MS',
+    default: '10000',
+    doc: "Time for a connection's first bytes and for HTTP/1 headers.",
+  },
+  { name: 'IDLE_TIMEOUT_MS', default: '65000', doc: 'Time that an HTTP/1 connection may be idle.' },
+  { name: 'STALL_TIMEOUT_MS', default: '60000', doc: 'Time that a reply may wait without being read.' },
+];

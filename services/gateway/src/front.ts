@@ -1,0 +1,150 @@
+/**
+ * The public port: HTTP/1.1 and HTTP/2 by their first bytes, one request handler behind both; the hot gRPC methods
+ * straight off their HTTP/2 streams.
+ */
+import http from 'node:http';
+import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  http2ServerOptions,
+  type NodeServerRequest,
+  type NodeServerResponse,
+  type StreamHandler,
+  trackSessions,
+} from '@imagemesh/rpc';
+import type { ConnectionLimits } from './config.ts';
+import { createSniffingServer } from './sniff.ts';
+import { createStallGuard } from './stall-guard.ts';
+
+export interface FrontOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly limits: ConnectionLimits;
+  /** Time for a whole HTTP/1 request. */
+  readonly bodyTimeoutMs: number;
+  /** Paths that plain gRPC calls go to raw. */
+  readonly streams: ReadonlyMap<string, StreamHandler>;
+  /** Everything else. */
+  readonly handle: (request: NodeServerRequest, response: NodeServerResponse) => void;
+}
+
+export interface Front {
+  readonly port: number;
+  /** Stops listening, lets running calls finish for up to graceMs, then ends them. */
+  close(graceMs: number): Promise<void>;
+}
+
+const maxHeaderBytes = 16 * 1024;
+
+/** How often closing looks for connections that have fallen idle. */
+const idleCheckMs = 25;
+
+/** Rejects with the system's error (EADDRINUSE, …). */
+export async function startFront({
+  host,
+  port,
+  limits,
+  bodyTimeoutMs,
+  streams,
+  handle,
+}: FrontOptions): Promise<Front> {
+  const onRequest = (request: NodeServerRequest, response: NodeServerResponse) => {
+    try {
+      handle(request, response);
+    } catch {
+      // Only a request that is not proper HTTP gets here: no host, an authority that is none.
+      if (!response.headersSent) response.writeHead(400, { 'content-type': 'text/plain' });
+      // Both kinds of response have end(); Connect's type of them leaves it out.
+      (response as http.ServerResponse).end('bad request\n');
+    }
+  };
+  const http1 = createHttp1({ limits, bodyTimeoutMs }, onRequest);
+  const http1Sockets = new Set<Socket>();
+  const h2 = http2.createServer(http2ServerOptions);
+  const sessions = trackSessions(h2);
+  const stallGuard = createStallGuard({ timeoutMs: limits.stallTimeoutMs });
+  // Makes request and response objects for the streams that do not go raw; never listens itself.
+  const compat = http2.createServer(http2ServerOptions, onRequest);
+  h2.on(
+    'stream',
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
+      stallGuard.watch(stream);
+      const raw = isPlainGrpc(headers) ? streams.get(headers[':path'] ?? '') : undefined;
+      if (raw !== undefined) raw(stream, headers);
+      else compat.emit('stream', stream, headers, flags, rawHeaders);
+    },
+  );
+
+  const server = createSniffingServer({
+    toHttp1: (socket) => {
+      http1Sockets.add(socket);
+      socket.once('close', () => http1Sockets.delete(socket));
+      stallGuard.watch(socket);
+      http1.emit('connection', socket);
+    },
+    toHttp2: (socket) => h2.emit('connection', socket),
+    timeoutMs: limits.headersTimeoutMs,
+    maxConnections: limits.maxConnections,
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return {
+    // A TCP server that listens has such an address.
+    port: (server.address() as AddressInfo).port,
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      await Promise.all([sessions.close(graceMs), closeHttp1(http1, http1Sockets, graceMs)]);
+      stallGuard.close();
+      await closed;
+    },
+  };
+}
+
+function createHttp1(
+  { limits, bodyTimeoutMs }: Pick<FrontOptions, 'limits' | 'bodyTimeoutMs'>,
+  onRequest: FrontOptions['handle'],
+): http.Server {
+  const http1 = http.createServer(
+    {
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: bodyTimeoutMs,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      maxHeaderSize: maxHeaderBytes,
+      connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs),
+    },
+    onRequest,
+  );
+  // Its connections come from elsewhere, so it never listens; this is what starts its timeouts.
+  http1.emit('listening');
+  return http1;
+}
+
+/** Waits for running requests, closing connections as they fall idle. */
+async function closeHttp1(http1: http.Server, sockets: ReadonlySet<Socket>, graceMs: number): Promise<void> {
+  http1.close();
+  const endMs = performance.now() + graceMs;
+  for (
+    http1.closeIdleConnections();
+    sockets.size > 0 && performance.now() < endMs;
+    http1.closeIdleConnections()
+  ) {
+    await sleep(idleCheckMs);
+  }
+  for (const socket of sockets) socket.destroy();
+}
+
+function isPlainGrpc(headers: IncomingHttpHeaders): boolean {
+  const type = headers['content-type'];
+  const encoding = headers['grpc-encoding'];
+  return (
+    (type === 'application/grpc' || type === 'application/grpc+proto') &&
+    (encoding ?? 'identity') === 'identity'
+  );
+}

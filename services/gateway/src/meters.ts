@@ -1,0 +1,61 @@
+/** What the gateway counts. */
+import type { Metrics } from '@imagemesh/observe';
+import type { WireOutcome } from '@imagemesh/rpc';
+import type { Admission } from './admit.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+
+export interface Meters {
+  /** A call over raw frames ended. Calls over Connect are counted by its interceptors, under the same names. */
+  callEnded(outcome: WireOutcome): void;
+  transferred(direction: 'in' | 'out', bytes: number): void;
+  eventDropped(): void;
+}
+
+export function createMeters(
+  metrics: Metrics,
+  { budget, admission }: { readonly budget: MemoryBudget; readonly admission: Admission },
+): Meters {
+  const labelNames = ['method', 'code'] as const;
+  const calls = metrics.counter({
+    name: 'imagemesh_gateway_wire_calls_total',
+    help: 'Calls over raw gRPC frames that ended.',
+    labelNames,
+  });
+  const seconds = metrics.histogram({
+    name: 'imagemesh_gateway_wire_seconds',
+    help: 'Duration of calls over raw gRPC frames.',
+    labelNames,
+  });
+  const bytes = metrics.counter({
+    name: 'imagemesh_gateway_image_bytes_total',
+    help: 'Bytes of source images taken in and results given out by transforms.',
+    labelNames: ['direction'] as const,
+  });
+  const dropped = metrics.counter({
+    name: 'imagemesh_gateway_events_dropped_total',
+    help: 'Events of uploads and transforms that were not published, NATS being down.',
+  });
+  metrics.gauge({
+    name: 'imagemesh_gateway_held_bytes',
+    help: 'Memory that bodies and replies take.',
+    collect() {
+      this.set(budget.usedBytes);
+    },
+  });
+  metrics.gauge({
+    name: 'imagemesh_gateway_transforms_in_flight',
+    help: 'Transforms running now.',
+    collect() {
+      this.set(admission.inFlight);
+    },
+  });
+  return {
+    callEnded({ path, error, ms }) {
+      const code = error?.code ?? 'ok';
+      calls.inc({ method: path, code });
+      seconds.observe({ method: path, code }, ms / 1000);
+    },
+    transferred: (direction, count) => bytes.inc({ direction }, count),
+    eventDropped: () => dropped.inc(),
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * Cuts a pipeline into the fewest stages. Pure.
+ *
+ * An operation is done exactly by one service or by either. Those that either does (crop, flip, quarter turns) run
+ * where the pixels already are, before the first choice where they will be needed next; so the number of stages is the
+ * number of times the needed service changes, which no other cut can be below. A pipeline that needs neither (or only
+ * re-encodes) goes to resize. The last stage encodes.
+ */
+import { type ImageInfo, type Operation, type Output, WorkerKind } from '@imagemesh/api';
+import {
+  checkFormatSize,
+  type ImageLimits,
+  operationName,
+  pipelineSizes,
+  type Size,
+  uprightSize,
+} from '@imagemesh/image';
+import { estimateStage, isQuarterTurn } from './cost.ts';
+import { type ResolvedOutput, resolveOutput } from './output-format.ts';
+
+export type Worker = typeof WorkerKind.RESIZE | typeof WorkerKind.FILTER;
+
+export interface Stage {
+  readonly worker: Worker;
+  readonly operations: readonly Operation[];
+  /** Names of the operations, as in the Operation oneof. */
+  readonly names: readonly string[];
+  /** Predicted work in reference ms. */
+  readonly costMs: number;
+  /** Size of the stage's result. */
+  readonly resultSize: Size;
+  /** Whether it is the last, which encodes. */
+  readonly isFinal: boolean;
+}
+
+export interface Plan {
+  /** At least one. */
+  readonly stages: readonly Stage[];
+  /** With the format resolved. */
+  readonly output: ResolvedOutput;
+}
+
+export interface Pipeline {
+  readonly info: ImageInfo;
+  readonly operations: readonly Operation[];
+  readonly output: Output | undefined;
+  readonly limits: ImageLimits;
+  /** Path of the message that holds `operations` and `output`, for errors: "" or "variants[0].". */
+  readonly path?: string;
+}
+
+interface Step {
+  readonly operation: Operation;
+  readonly result: Size;
+}
+
+/** The stages of a pipeline. Throws what is wrong with an operation, or which limit its result breaks. */
+export function planPipeline({ info, operations, output, limits, path = '' }: Pipeline): Plan {
+  const sizes = pipelineSizes(uprightSize(info), operations, limits, `${path}operations`);
+  const [sourceSize = uprightSize(info), ...results] = sizes;
+  const steps = operations.map(
+    (operation, index): Step => ({ operation, result: results[index] ?? sourceSize }),
+  );
+  const resolved = resolveOutput(info, operations, output, `${path}output`);
+  checkFormatSize(steps.at(-1)?.result ?? sourceSize, resolved.format);
+  const runs = cut(steps);
+  let size = sourceSize;
+  const stages = runs.map(({ worker, steps }, index): Stage => {
+    const isFinal = index === runs.length - 1;
+    const costMs = estimateStage({
+      source: index === 0 ? info.format : undefined,
+      sourceSize: size,
+      steps,
+      output: isFinal ? resolved : undefined,
+    });
+    size = steps.at(-1)?.result ?? size;
+    const operations = steps.map(({ operation }) => operation);
+    return {
+      worker,
+      operations,
+      names: operations.map((operation) => operationName(operation)),
+      costMs,
+      resultSize: size,
+      isFinal,
+    };
+  });
+  return { stages, output: resolved };
+}
+
+/** The service that alone does the operation exactly; undefined where either does. */
+export function neededWorker({ operation }: Operation): Worker | undefined {
+  switch (operation.case) {
+    case 'resize':
+      return WorkerKind.RESIZE;
+    case 'blur':
+    case 'gaussianBlur':
+    case 'medianBlur':
+    case 'edges':
+    case 'grayscale':
+      return WorkerKind.FILTER;
+    case 'rotate':
+      return isQuarterTurn(operation.value.angle ?? 0) ? undefined : WorkerKind.RESIZE;
+    case 'crop':
+    case 'flip':
+    case undefined:
+      return undefined;
+    default:
+      return unknownOperation(operation);
+  }
+}
+
+function cut(steps: readonly Step[]): { worker: Worker; steps: Step[] }[] {
+  const runs: { worker: Worker | undefined; steps: Step[] }[] = [{ worker: undefined, steps: [] }];
+  for (const step of steps) {
+    const worker = neededWorker(step.operation);
+    const last = runs.at(-1);
+    if (last === undefined || (worker !== undefined && last.worker !== undefined && worker !== last.worker)) {
+      runs.push({ worker, steps: [step] });
+    } else {
+      last.worker ??= worker;
+      last.steps.push(step);
+    }
+  }
+  return runs.map(({ worker = WorkerKind.RESIZE, steps }) => ({ worker, steps }));
+}
+
+function unknownOperation(_operation: never): undefined {
+  return undefined;
+}

@@ -1,0 +1,161 @@
+/**
+ * The HTTP side, for curl and <img>: what is not an RPC comes here. One log line a request; errors as JSON.
+ */
+import { childOf, type Logger, type Metrics, newTrace, parseTraceparent } from '@imagemesh/observe';
+import {
+  createCallSignal,
+  deadlineIn,
+  MeshError,
+  type NodeServerRequest,
+  type NodeServerResponse,
+  REQUEST_ID_HEADER,
+  requestIdFrom,
+  TRACEPARENT_HEADER,
+  toMeshError,
+} from '@imagemesh/rpc';
+import { ANONYMOUS } from '@imagemesh/store';
+import {
+  type HttpRequest,
+  type HttpResponse,
+  httpStatusOf,
+  type RestCall,
+  type Route,
+  sendError,
+  setRequestId,
+} from './route.ts';
+
+export interface RestOptions {
+  readonly routes: readonly Route[];
+  /** Time for a request to arrive and its reply to be made. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** How long a client that is refused may go on sending before its connection is cut. */
+const lingerMs = 2000;
+
+/** For createRpcHandler's `fallback`. */
+export function createRest({ routes, timeoutMs, log, metrics }: RestOptions) {
+  const requests = metrics.counter({
+    name: 'imagemesh_gateway_http_requests_total',
+    help: 'HTTP requests by route and status.',
+    labelNames: ['route', 'status'] as const,
+  });
+
+  async function answer(call: RestCall, route: Route | undefined, allowed: readonly string[]): Promise<void> {
+    const { request, url } = call;
+    if (route !== undefined) return route.serve(call);
+    const path = url.pathname.slice(0, 200);
+    throw new MeshError(
+      'ROUTE_NOT_FOUND',
+      allowed.length > 0 ? `${request.method} is not allowed at ${path}` : `nothing is served at ${path}`,
+      { resource: { type: 'route', name: path } },
+    );
+  }
+
+  async function serve(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const startedMs = performance.now();
+    const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
+    const parent = parseTraceparent(request.headers[TRACEPARENT_HEADER]);
+    const trace = parent === undefined ? newTrace() : childOf(parent);
+    const url = parseUrl(request.url ?? '/');
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const matches = routes.filter(({ pattern }) => pattern.test(url.pathname));
+    const route = matches.find((candidate) => candidate.method === method);
+    const leaving = new AbortController();
+    const { signal, dispose } = createCallSignal({ deadline: deadlineIn(timeoutMs), parent: leaving.signal });
+    response.once('close', () => leaving.abort());
+    setRequestId(response, requestId);
+    let failure: MeshError | undefined;
+    try {
+      const params = route?.pattern.exec(url.pathname)?.slice(1) ?? [];
+      const call = {
+        request,
+        response,
+        url,
+        params,
+        requestId,
+        trace,
+        signal,
+        owner: ANONYMOUS,
+        clientDeadline: undefined,
+      };
+      await answer(
+        call,
+        route,
+        matches.map((match) => match.method),
+      );
+    } catch (error) {
+      failure = toMeshError(error);
+      refuse(request, response, failure, requestId, matches);
+    } finally {
+      dispose();
+      const ms = Math.round((performance.now() - startedMs) * 10) / 10;
+      const status = response.headersSent
+        ? response.statusCode
+        : failure === undefined
+          ? 200
+          : httpStatusOf(failure);
+      requests.inc({ route: route?.name ?? 'none', status: String(status) });
+      const line = {
+        requestId,
+        traceId: trace.traceId,
+        method: `${request.method} ${route?.name ?? 'none'}`,
+        status,
+        ms,
+      };
+      if (failure?.code === 'internal')
+        log.error({ ...line, reason: failure.reason, err: failure.cause ?? failure }, 'call');
+      else
+        log.info({ ...line, ...(failure && { reason: failure.reason, message: failure.message }) }, 'call');
+    }
+  }
+
+  return (request: NodeServerRequest, response: NodeServerResponse): void => {
+    // A parse boundary: both kinds have what a route uses.
+    void serve(request as HttpRequest, response as HttpResponse);
+  };
+}
+
+/** Only path and query count. What is no URL ("//") is nobody's route. */
+function parseUrl(text: string): URL {
+  try {
+    return new URL(text, 'http://gateway');
+  } catch {
+    return new URL('http://gateway/-');
+  }
+}
+
+function refuse(
+  request: HttpRequest,
+  response: HttpResponse,
+  error: MeshError,
+  requestId: string,
+  matches: readonly Route[],
+): void {
+  if (response.destroyed || response.closed) return;
+  if (response.headersSent) {
+    // In the middle of a reply: cutting it is the only way left to say so.
+    response.destroy();
+    return;
+  }
+  const isHttp1 = request.httpVersionMajor === 1;
+  if (!request.complete && isHttp1) response.setHeader('connection', 'close');
+  if (matches.length > 0 && error.reason === 'ROUTE_NOT_FOUND') {
+    response.setHeader(
+      'allow',
+      matches.map(({ method }) => (method === 'GET' ? 'GET, HEAD' : method)).join(', '),
+    );
+    sendError(response, error, requestId, 405);
+  } else {
+    sendError(response, error, requestId);
+  }
+  if (request.complete) return;
+  // What still comes is dropped; a client that reads its answer only after sending gets a while for that.
+  request.resume();
+  const { socket } = request;
+  const timer = setTimeout(() => (isHttp1 ? socket.destroy() : response.destroy()), lingerMs);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,85 @@
+/** The web page: a few built files, read into memory at the start. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { extname, join, relative, sep } from 'node:path';
+import type { Route } from './route.ts';
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.jpg': 'image/jpeg',
+  '.webp': 'image/webp',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+const maxFiles = 256;
+const maxTotalBytes = 16 * 1024 * 1024;
+
+const contentPolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+interface PageFile {
+  readonly bytes: Buffer;
+  readonly type: string;
+  readonly etag: string;
+  /** Built with a digest in its name: never changes. */
+  readonly isImmutable: boolean;
+}
+
+/** Routes to the files of the folder, index.html at "/"; none where there is no such folder. */
+export async function pageRoutes(folder: string): Promise<readonly Route[]> {
+  const files = await loadFiles(folder);
+  return [...files].map(([path, file]): Route => {
+    const escaped = path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return {
+      method: 'GET',
+      pattern: new RegExp(`^${escaped}$`),
+      name: 'page',
+      async serve({ request, response }) {
+        const headers = {
+          etag: file.etag,
+          'content-type': file.type,
+          'cache-control': file.isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache',
+          'content-security-policy': contentPolicy,
+          'x-content-type-options': 'nosniff',
+          'referrer-policy': 'no-referrer',
+          'cross-origin-opener-policy': 'same-origin',
+        };
+        if (request.headers['if-none-match'] === file.etag) {
+          response.writeHead(304, headers).end();
+          return;
+        }
+        response.writeHead(200, { ...headers, 'content-length': String(file.bytes.length) });
+        response.end(request.method === 'HEAD' ? undefined : file.bytes);
+      },
+    };
+  });
+}
+
+async function loadFiles(folder: string): Promise<Map<string, PageFile>> {
+  const files = new Map<string, PageFile>();
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  let totalBytes = 0;
+  for (const name of names.sort()) {
+    const type = types[extname(name)];
+    const file = join(folder, name);
+    if (type === undefined || files.size >= maxFiles) continue;
+    const { size } = await stat(file);
+    totalBytes += size;
+    if (totalBytes > maxTotalBytes)
+      throw new Error(`the files in ${folder} have more than ${maxTotalBytes} bytes`);
+    const bytes = await readFile(file);
+    const path = `/${relative(folder, file).split(sep).join('/')}`;
+    const etag = `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"`;
+    const page = { bytes, type, etag, isImmutable: path.startsWith('/assets/') };
+    files.set(path, page);
+    if (path === '/index.html') files.set('/', page);
+  }
+  return files;
+}

@@ -1,0 +1,45 @@
+/** POST /upload: stores an image, from a multipart form's field `image` or as the raw body. */
+import { enumToJson } from '@bufbuild/protobuf';
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { Format, FormatSchema, type Image } from '@imagemesh/api';
+import { invalidField } from '@imagemesh/rpc';
+import type { StoreImage } from '../store-image.ts';
+import { mediaType, readForm } from './form.ts';
+import { type Route, sendJson } from './route.ts';
+
+export function uploadRoute(storeImage: StoreImage): Route {
+  return {
+    method: 'POST',
+    pattern: /^\/upload$/,
+    name: '/upload',
+    async serve(call) {
+      const { request, response, signal } = call;
+      let image: Image | undefined;
+      if (mediaType(request) === 'multipart/form-data') {
+        await readForm(request, signal, async (bytes, filename) => {
+          image = await storeImage(call, bytes, { filename });
+          return image.id;
+        });
+        if (image === undefined) throw invalidField('image', 'is required: a file');
+      } else {
+        const length = Number(request.headers['content-length'] ?? Number.NaN);
+        image = await storeImage(call, request.iterator({ destroyOnReturn: false }), {
+          ...(Number.isSafeInteger(length) && { sizeBytes: length }),
+        });
+      }
+      sendJson(response, 201, toJson(image), { location: `/images/${image.id}` });
+    },
+  };
+}
+
+function toJson({ id, info, filename, createTime }: Image) {
+  return {
+    image_id: id,
+    format: enumToJson(FormatSchema, info?.format ?? Format.UNSPECIFIED),
+    width: info?.width,
+    height: info?.height,
+    size_bytes: Number(info?.sizeBytes ?? 0n),
+    ...(filename !== '' && { filename }),
+    ...(createTime !== undefined && { create_time: timestampDate(createTime).toISOString() }),
+  };
+}

@@ -1,0 +1,22 @@
+/** ImageService.DownloadImage: the bytes of a stored image, read no faster than the client reads. */
+import { create } from '@bufbuild/protobuf';
+import {
+  type DownloadImageRequest,
+  type DownloadImageResponse,
+  DownloadImageResponseSchema,
+} from '@imagemesh/api';
+import type { BlobStore, Claims } from '@imagemesh/store';
+import { imageNotFound } from '../source.ts';
+import type { Download } from './call-shapes.ts';
+
+export function downloadImage(
+  claims: Claims,
+  store: BlobStore,
+): Download<DownloadImageRequest, DownloadImageResponse> {
+  return async ({ imageId }, { owner }) => {
+    const image = await claims.get(owner, imageId);
+    if (image === undefined || (await store.statImage(imageId)) === undefined) throw imageNotFound(imageId);
+    const first = create(DownloadImageResponseSchema, { message: { case: 'image', value: image } });
+    return { first, bytes: (await store.readImage(imageId)).stream(), release: async () => {} };
+  };
+}

@@ -1,0 +1,110 @@
+/** The RPCs of the gateway: which there are, and by which way each is reached. */
+import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
+import { type ConnectRouter, type StreamHandler, type WireHandlerOptions, wireHandler } from '@imagemesh/rpc';
+import type { BlobStore, Claims } from '@imagemesh/store';
+import type { Balancers } from '../balancers.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { ReplicaFeed } from '../replica-feed.ts';
+import type { StoreImage } from '../store-image.ts';
+import type { Transforms } from '../transforms.ts';
+import { createJob } from './create-job.ts';
+import { downloadImage } from './download-image.ts';
+import { drainReplica } from './drain-replica.ts';
+import { getImage } from './get-image.ts';
+import { getJob } from './get-job.ts';
+import { listReplicas } from './list-replicas.ts';
+import { withNotServed } from './not-served.ts';
+import { connectDownload, connectTransfer, connectUnary, connectUpload, connectWatch } from './on-connect.ts';
+import { type WireServe, wireDownload, wireTransfer, wireUnary, wireUpload } from './on-wire.ts';
+import { transform } from './transform.ts';
+import { transformStream } from './transform-stream.ts';
+import { uploadImage } from './upload-image.ts';
+import { watchJob } from './watch-job.ts';
+import { watchReplicas } from './watch-replicas.ts';
+
+export interface RpcParts {
+  readonly transforms: Transforms;
+  readonly storeImage: StoreImage;
+  readonly claims: Claims;
+  readonly store: BlobStore;
+  readonly balancers: Balancers;
+  readonly feed: ReplicaFeed;
+  readonly jobs: Jobs;
+  readonly limits: RpcLimits;
+}
+
+export interface RpcLimits {
+  readonly maxInputBytes: number;
+  /** A message with an image of that size in it, and its operations. */
+  readonly maxMessageBytes: number;
+  readonly maxUnaryResultBytes: number;
+  readonly bodyTimeoutMs: number;
+}
+
+/** Every service of the API, for health and reflection. */
+export const services = [ImageService, UploadService, JobService, BalancerService];
+
+export function createRpcs(parts: RpcParts) {
+  const { transforms, storeImage, claims, store, balancers, feed, jobs, limits } = parts;
+  const { bodyTimeoutMs } = limits;
+  const image = {
+    transform: transform(transforms, limits),
+    transformStream: transformStream(transforms, store),
+    uploadImage: uploadImage(storeImage, limits),
+    downloadImage: downloadImage(claims, store),
+    getImage: getImage(claims),
+  };
+
+  function routes(router: ConnectRouter): void {
+    router.service(
+      ImageService,
+      withNotServed(ImageService, {
+        transform: connectUnary(image.transform),
+        transformStream: connectTransfer(image.transformStream, bodyTimeoutMs),
+        uploadImage: connectUpload(image.uploadImage),
+        downloadImage: connectDownload(image.downloadImage, bodyTimeoutMs),
+        getImage: connectUnary(image.getImage),
+      }),
+    );
+    router.service(
+      JobService,
+      withNotServed(JobService, {
+        createJob: connectUnary(createJob(jobs)),
+        getJob: connectUnary(getJob(jobs)),
+        watchJob: connectWatch(watchJob(jobs)),
+      }),
+    );
+    router.service(
+      BalancerService,
+      withNotServed(BalancerService, {
+        listReplicas: connectUnary(listReplicas(balancers)),
+        watchReplicas: connectWatch(watchReplicas(feed)),
+        drainReplica: connectUnary(drainReplica(balancers)),
+      }),
+    );
+    router.service(UploadService, withNotServed(UploadService, {}));
+  }
+
+  /** The hot ones, for plain gRPC. */
+  function streams(options: WireHandlerOptions): ReadonlyMap<string, StreamHandler> {
+    const { method, typeName } = ImageService;
+    const hot: readonly (readonly [name: string, serve: WireServe])[] = [
+      [method.transform.name, wireUnary(method.transform, image.transform, limits)],
+      [
+        method.transformStream.name,
+        wireTransfer(method.transformStream, image.transformStream, {
+          ...limits,
+          specOf: (message) => message,
+        }),
+      ],
+      [
+        method.uploadImage.name,
+        wireUpload(method.uploadImage, image.uploadImage, { ...limits, specOf: (message) => message }),
+      ],
+      [method.downloadImage.name, wireDownload(method.downloadImage, image.downloadImage, limits)],
+    ];
+    return new Map(hot.map(([name, serve]) => [`/${typeName}/${name}`, wireHandler(serve, options)]));
+  }
+
+  return { routes, streams };
+}

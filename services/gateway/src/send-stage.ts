@@ -1,0 +1,141 @@
+/** One stage over the wire: spec and source out, header and result in. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type BlobRef,
+  Destination,
+  FilterService,
+  ResizeRequestSchema,
+  ResizeResponseSchema,
+  ResizeService,
+  WorkerKind,
+  type WorkHeader,
+  type WorkSpec,
+  WorkSpecSchema,
+} from '@imagemesh/api';
+import { formatTraceparent } from '@imagemesh/observe';
+import {
+  type ClientWireCall,
+  IM_CLASS,
+  IM_COST,
+  IM_OP,
+  IM_STORE,
+  MeshError,
+  openWireCall,
+  REQUEST_ID_HEADER,
+  type SessionPool,
+  TRACEPARENT_HEADER,
+} from '@imagemesh/rpc';
+import type { CallContext } from './call.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+import type { Stage } from './plan.ts';
+
+/** What a stage works on: what the bytes are, and either the bytes or where they are. */
+export interface StageSource {
+  readonly content: Extract<WorkSpec['content'], { case: string }>;
+  readonly sizeBytes: number;
+  readonly bytes?: Uint8Array | undefined;
+  readonly blob?: BlobRef | undefined;
+}
+
+export interface StageRequest {
+  readonly stage: Stage;
+  readonly source: StageSource;
+  readonly result: Extract<WorkSpec['result'], { case: string }>;
+  readonly destination: Destination;
+}
+
+/** A stage's reply, held whole. `release` gives back its memory. */
+export interface StageReply {
+  readonly header: WorkHeader;
+  /** The result, unless `header.blob` says where it is. */
+  readonly bytes: Uint8Array | undefined;
+  release(): void;
+}
+
+const paths = {
+  [WorkerKind.RESIZE]: `/${ResizeService.typeName}/${ResizeService.method.resize.name}`,
+  [WorkerKind.FILTER]: `/${FilterService.typeName}/${FilterService.method.filter.name}`,
+};
+
+/** Kept metadata (1 MiB), an ICC profile, and the rest of a header. */
+const maxHeaderBytes = 4 * 1024 * 1024;
+
+/** Payload of the chunk messages sent; the protocol allows 1 MiB. */
+const chunkBytes = 512 * 1024;
+
+/** Sends the stage to a balancer and holds the reply. Throws what the replica, the balancer or the wire says. */
+export async function sendStage(
+  pool: SessionPool,
+  call: CallContext,
+  request: StageRequest,
+  { storeId, budget }: { readonly storeId: string; readonly budget: MemoryBudget },
+): Promise<StageReply> {
+  const { stage, source, destination } = request;
+  const needsStore = source.blob !== undefined || destination !== Destination.INLINE;
+  const wire = openWireCall(pool, {
+    path: paths[stage.worker],
+    metadata: {
+      [REQUEST_ID_HEADER]: call.requestId,
+      [TRACEPARENT_HEADER]: formatTraceparent(call.trace),
+      [IM_COST]: String(stage.costMs),
+      [IM_CLASS]: call.class,
+      ...(stage.names.length > 0 && { [IM_OP]: stage.names.join(',') }),
+      ...(needsStore && { [IM_STORE]: storeId }),
+    },
+    deadline: call.deadline,
+    signal: call.signal,
+  });
+  let release: () => void = () => {};
+  try {
+    // A failure to send also ends the reading below, with the better reason: the status of the reply.
+    send(wire, request).catch(() => {});
+    const first = await wire.reader.message(maxHeaderBytes);
+    if (first === undefined) throw brokenReply(await wire.status);
+    const header = parseHeader(first);
+    const sizeBytes = Number(header.sizeBytes);
+    let bytes: Uint8Array | undefined;
+    if (header.blob === undefined) {
+      release = budget.take(sizeBytes);
+      bytes = Buffer.allocUnsafe(sizeBytes);
+      await wire.reader.chunksInto(bytes);
+    } else {
+      await wire.reader.chunksInto(new Uint8Array(0));
+    }
+    await wire.status;
+    return { header, bytes, release };
+  } catch (error) {
+    wire.cancel();
+    release();
+    throw error;
+  }
+}
+
+async function send(
+  wire: ClientWireCall,
+  { stage, source, result, destination }: StageRequest,
+): Promise<void> {
+  const spec = create(WorkSpecSchema, {
+    content: source.content,
+    sizeBytes: BigInt(source.sizeBytes),
+    operations: [...stage.operations],
+    result,
+    destination,
+    ...(source.blob !== undefined && { blob: source.blob }),
+  });
+  // FilterRequest is the same on the wire.
+  await wire.writer.message(
+    toBinary(ResizeRequestSchema, create(ResizeRequestSchema, { message: { case: 'spec', value: spec } })),
+  );
+  if (source.bytes !== undefined) await wire.writer.chunks(source.bytes, chunkBytes);
+  wire.end();
+}
+
+function parseHeader(bytes: Uint8Array): WorkHeader {
+  const { message } = fromBinary(ResizeResponseSchema, bytes);
+  if (message.case !== 'header' || message.value.content.case === undefined) throw brokenReply(message);
+  return message.value;
+}
+
+function brokenReply(cause: unknown): MeshError {
+  return new MeshError('INTERNAL', 'an inner service sent a reply without a header', { cause });
+}

@@ -1,0 +1,192 @@
+/** Builds the gateway: the only place that does. */
+import { randomBytes } from 'node:crypto';
+import {
+  connectNats,
+  createEventPublisher,
+  createJobQueue,
+  createNoEvents,
+  type EventPublisher,
+  type NatsLink,
+} from '@imagemesh/events';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type Metrics,
+  type RunningService,
+  startAdmin,
+} from '@imagemesh/observe';
+import { createHealth, createRpcHandler, reflectionRoutes, standardInterceptors } from '@imagemesh/rpc';
+import { openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
+import { createAdmission } from './admit.ts';
+import { createBalancers } from './balancers.ts';
+import type { Config } from './config.ts';
+import { createCors } from './cors.ts';
+import { startFront } from './front.ts';
+import { createJobs, createNoJobs, type Jobs } from './jobs/jobs.ts';
+import { jobBucket, requestBucket } from './jobs/record.ts';
+import { createMemoryBudget } from './memory-budget.ts';
+import { createMeters } from './meters.ts';
+import { createReplicaFeed } from './replica-feed.ts';
+import { imagesRoute } from './rest/images.ts';
+import { createRest } from './rest/index.ts';
+import { jobRoutes } from './rest/job-routes.ts';
+import { createJobRoutes } from './rest/jobs.ts';
+import { pageRoutes } from './rest/page.ts';
+import { uploadRoute } from './rest/upload.ts';
+import { createRpcs, services } from './rpc/index.ts';
+import { createPipelineRunner } from './run-pipeline.ts';
+import { createSources } from './source.ts';
+import { createStoreImage } from './store-image.ts';
+import { keepSwept } from './sweep.ts';
+import { createTransforms } from './transforms.ts';
+import { createUpstream } from './upstream.ts';
+import { createVariants } from './variants.ts';
+
+/** What an image's message carries besides the image: 32 operations and the output fit well. */
+const messageSlackBytes = 256 * 1024;
+
+export async function startGateway(config: Config): Promise<RunningService> {
+  const { calls, connections, imageLimits } = config;
+  const gatewayId = `gateway-${randomBytes(4).toString('hex')}`;
+  const log = createLogger({ name: 'gateway', level: config.logLevel });
+  const metrics = createMetrics('gateway');
+  const store = await openBlobStore(config.storeUrl);
+  const claims = openClaims(config.storeUrl);
+  const budget = createMemoryBudget(calls.heldBytesMax);
+  const admission = createAdmission(calls.maxCalls);
+  const meters = createMeters(metrics, { budget, admission });
+  const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
+  const upstream = createUpstream({ addresses: config.balancerAddresses, log });
+  const balancers = createBalancers(config.balancerAddresses);
+  const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
+  const runner = createPipelineRunner({ upstream, store, budget });
+  const sources = createSources({ store, claims, budget, limits: imageLimits, ...calls });
+  const storeImage = createStoreImage({ store, claims, events, limits: imageLimits });
+  const transforms = createTransforms({
+    sources,
+    runner,
+    events,
+    imageLimits,
+    deadlines: calls,
+    admission,
+    meters,
+  });
+  const variants = createVariants({ sources, runner, limits: imageLimits });
+  const jobs = openJobs(config, { link, events, claims, storeImage, variants, log, metrics, gatewayId });
+  const sweeping = keepSwept(store, log);
+
+  const rpcs = createRpcs({
+    transforms,
+    storeImage,
+    claims,
+    store,
+    balancers,
+    feed,
+    jobs,
+    limits: {
+      maxInputBytes: imageLimits.maxInputBytes,
+      maxMessageBytes: imageLimits.maxInputBytes + messageSlackBytes,
+      maxUnaryResultBytes: calls.maxUnaryResultBytes,
+      bodyTimeoutMs: calls.bodyTimeoutMs,
+    },
+  });
+  const health = createHealth(services.map(({ typeName }) => typeName));
+  const rest = createRest({
+    routes: [
+      uploadRoute(storeImage),
+      imagesRoute(claims, store),
+      ...jobRoutes(createJobRoutes(jobs), storeImage),
+      ...(await pageRoutes(config.webDir)),
+    ],
+    timeoutMs: calls.bodyTimeoutMs,
+    log,
+    metrics,
+  });
+  const handler = createRpcHandler({
+    routes: (router) => {
+      rpcs.routes(router);
+      health.routes(router);
+      reflectionRoutes(router, services);
+    },
+    interceptors: standardInterceptors({ log, metrics }),
+    readMaxBytes: imageLimits.maxInputBytes + messageSlackBytes,
+    writeMaxBytes: calls.maxUnaryResultBytes + messageSlackBytes,
+    fallback: rest,
+    log,
+  });
+  const allowOrigins = createCors(config.corsOrigins);
+  const front = await startFront({
+    host: config.host,
+    port: config.port,
+    limits: connections,
+    bodyTimeoutMs: calls.bodyTimeoutMs,
+    streams: rpcs.streams({ log, onFinish: meters.callEnded }),
+    handle: (request, response) => {
+      if (!allowOrigins(request, response)) handler.request(request, response);
+    },
+  });
+  let isStopping = false;
+  const admin = await startAdmin({
+    host: config.host,
+    port: config.adminPort,
+    metrics,
+    isReady: () => (isStopping ? 'stopping' : upstream.isConnected ? true : 'no balancer is connected'),
+  });
+  for (const name of ['', ...services.map(({ typeName }) => typeName)]) health.set(name, true);
+
+  return {
+    address: `${config.host}:${front.port}`,
+    adminAddress: `${config.host}:${admin.port}`,
+    log,
+    async close(graceMs) {
+      isStopping = true;
+      health.shutdown();
+      feed.close();
+      // Jobs stop pulling at once and run out beside the calls.
+      await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
+      sweeping.stop();
+      balancers.close();
+      await upstream.close();
+      await link?.close();
+      await store.close();
+      await admin.close();
+    },
+  };
+}
+
+function openEvents(
+  { natsUrl }: Config,
+  { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
+): { link: NatsLink | undefined; events: EventPublisher } {
+  if (natsUrl === '') return { link: undefined, events: createNoEvents() };
+  const link = connectNats({ url: natsUrl, name: gatewayId, log });
+  return {
+    link,
+    events: createEventPublisher(link, { source: `/imagemesh/gateway/${gatewayId}`, onDropped }),
+  };
+}
+
+interface JobParts {
+  readonly link: NatsLink | undefined;
+  readonly events: EventPublisher;
+  readonly claims: ReturnType<typeof openClaims>;
+  readonly storeImage: ReturnType<typeof createStoreImage>;
+  readonly variants: ReturnType<typeof createVariants>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly gatewayId: string;
+}
+
+function openJobs({ calls }: Config, parts: JobParts): Jobs {
+  const { link, variants, ...rest } = parts;
+  if (link === undefined) return createNoJobs();
+  return createJobs({
+    ...rest,
+    ...variants,
+    records: openNatsRecords(link, jobBucket),
+    requests: openNatsRecords(link, requestBucket),
+    queue: createJobQueue(link),
+    concurrency: calls.jobConcurrency,
+  });
+}

@@ -1,0 +1,123 @@
+/** Gets a call's image ready for its pipeline: held, or found in the store, and its header checked. */
+import type { ImageInfo, ImageSource } from '@imagemesh/api';
+import { checkInput, type ImageLimits, isCodedFormat } from '@imagemesh/image';
+import { invalidField, MeshError } from '@imagemesh/rpc';
+import type { BlobStore, Claims } from '@imagemesh/store';
+import { checkBodySize, createBodyHolder, type HeldBody, type HoldOptions, holdBytes } from './body.ts';
+import { type IncomingCall, withinTransferTime } from './call.ts';
+import { createImageInspector, inspectWhole } from './inspect.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+import type { IncomingChunks } from './rpc/call-shapes.ts';
+import { imageRef, type PipelineSource, temporaryRef } from './run-pipeline.ts';
+
+/** Call `release` once, in `finally`. */
+export type ReadySource = PipelineSource & { release(): Promise<void> };
+
+export interface Sources {
+  /** An image inline or by id. */
+  resolve(call: IncomingCall, source: ImageSource | undefined): Promise<ReadySource>;
+  /** An image that the caller streams in. */
+  receive(call: IncomingCall, chunks: IncomingChunks, sizeBytes: number | undefined): Promise<ReadySource>;
+  /** An image of the caller's. IMAGE_NOT_FOUND without a claim. */
+  find(call: { readonly owner: string }, imageId: string): Promise<PipelineSource>;
+}
+
+export interface SourceParts {
+  readonly store: BlobStore;
+  readonly claims: Claims;
+  readonly budget: MemoryBudget;
+  readonly limits: ImageLimits;
+  /** What of a body is held in memory. */
+  readonly heldInMemoryBytes: number;
+  readonly bodyTimeoutMs: number;
+}
+
+export function createSources({
+  store,
+  claims,
+  budget,
+  limits,
+  heldInMemoryBytes,
+  bodyTimeoutMs,
+}: SourceParts): Sources {
+  const holdOptions = (signal: AbortSignal): HoldOptions => ({
+    maxBytes: limits.maxInputBytes,
+    memoryBytes: heldInMemoryBytes,
+    store,
+    budget,
+    signal,
+  });
+
+  async function find(call: { readonly owner: string }, imageId: string): Promise<PipelineSource> {
+    const image = await claims.get(call.owner, imageId);
+    if (image?.info === undefined) throw imageNotFound(imageId);
+    const { info } = image;
+    if (!isCodedFormat(info.format))
+      throw new MeshError('UNSUPPORTED_FORMAT', 'the image has a format that is not read');
+    checkInput({ ...info, format: info.format }, limits);
+    return { info, sizeBytes: Number(info.sizeBytes), blob: imageRef(imageId) };
+  }
+
+  return {
+    find,
+
+    async resolve(call, source) {
+      switch (source?.source.case) {
+        case 'imageId':
+          return { ...(await find(call, source.source.value)), release: async () => {} };
+        case 'data': {
+          const bytes = source.source.value;
+          checkBodySize(bytes.length, limits.maxInputBytes);
+          const info = inspectWhole(bytes, limits);
+          return ready(info, await holdBytes(bytes, holdOptions(call.signal)));
+        }
+        default:
+          throw invalidField('source', 'data or image_id must be set');
+      }
+    },
+
+    async receive(call, chunks, sizeBytes) {
+      return withinTransferTime(call.signal, bodyTimeoutMs, async (signal) => {
+        const inspector = createImageInspector(limits);
+        const holder = createBodyHolder({
+          ...holdOptions(signal),
+          expectedBytes: sizeBytes,
+          inspect: inspector.push,
+        });
+        try {
+          await chunks.eachChunk((bytes) => holder.write(bytes), limits.maxInputBytes);
+          const held = await holder.finish();
+          try {
+            signal.throwIfAborted();
+            inspector.end(held.sizeBytes);
+            return ready(await inspector.finish(held.sizeBytes, () => readHeld(held, store)), held);
+          } catch (error) {
+            await held.release();
+            throw error;
+          }
+        } catch (error) {
+          await holder.abort(error);
+          throw error;
+        }
+      });
+    },
+  };
+}
+
+function ready(info: ImageInfo, held: HeldBody): ReadySource {
+  const { sizeBytes } = held;
+  const release = () => held.release();
+  return held.kind === 'memory'
+    ? { info, sizeBytes, bytes: held.bytes, release }
+    : { info, sizeBytes, blob: temporaryRef(held.id), release };
+}
+
+async function readHeld(held: HeldBody, store: BlobStore): Promise<Uint8Array> {
+  return held.kind === 'memory' ? held.bytes : (await store.readTemporary(held.id)).bytes();
+}
+
+export function imageNotFound(imageId: string): MeshError {
+  return new MeshError('IMAGE_NOT_FOUND', `there is no image ${imageId}`, {
+    resource: { type: 'image', name: imageId },
+  });
+}

@@ -1,0 +1,88 @@
+/** Stores an image for a caller: its header is checked while its bytes are written, the claim follows, then the event. */
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { type Image, ImageEventSchema, ImageSchema } from '@imagemesh/api';
+import type { EventPublisher } from '@imagemesh/events';
+import type { ImageLimits } from '@imagemesh/image';
+import type { TraceContext } from '@imagemesh/observe';
+import { MeshError } from '@imagemesh/rpc';
+import type { BlobStore, Claims } from '@imagemesh/store';
+import { checkBodySize } from './body.ts';
+import { createImageInspector, type ImageInspector } from './inspect.ts';
+
+export interface StoreCall {
+  readonly owner: string;
+  readonly requestId: string;
+  readonly trace: TraceContext;
+  readonly signal: AbortSignal;
+}
+
+export interface StoreImageOptions {
+  /** Where known: another size is SIZE_MISMATCH. */
+  readonly sizeBytes?: number | undefined;
+  /** Where known: other bytes are DIGEST_MISMATCH. */
+  readonly sha256?: string | undefined;
+  readonly filename?: string | undefined;
+}
+
+/** The stored image, as first claimed by the caller. */
+export type StoreImage = (
+  call: StoreCall,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  options?: StoreImageOptions,
+) => Promise<Image>;
+
+export interface StoreImageParts {
+  readonly store: BlobStore;
+  readonly claims: Claims;
+  readonly events: EventPublisher;
+  readonly limits: ImageLimits;
+}
+
+export function createStoreImage({ store, claims, events, limits }: StoreImageParts): StoreImage {
+  return async (call, bytes, { sizeBytes, sha256, filename = '' } = {}) => {
+    const maxBytes = limits.maxInputBytes;
+    if (sizeBytes !== undefined) checkBodySize(sizeBytes, maxBytes);
+    const inspector = createImageInspector(limits);
+    const checked = check(bytes instanceof Uint8Array ? [bytes] : bytes, inspector, sizeBytes);
+    const stored = await store.putImage(checked, {
+      maxBytes,
+      signal: call.signal,
+      ...(sha256 !== undefined && { expectedSha256: sha256 }),
+    });
+    const { id } = stored;
+    const info = await inspector.finish(stored.sizeBytes, async () => (await store.readImage(id)).bytes());
+    const createTime = timestampFromMs(Date.now());
+    const image = await claims.add(call.owner, create(ImageSchema, { id, info, filename, createTime }));
+    events.offer({
+      subject: 'image',
+      verb: 'uploaded',
+      id,
+      schema: ImageEventSchema,
+      data: create(ImageEventSchema, { image }),
+      trace: call.trace,
+      requestId: call.requestId,
+    });
+    return image;
+  };
+}
+
+/** The bytes as they are, checked on their way; throws before they are an image in the store. */
+async function* check(
+  bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  inspector: ImageInspector,
+  expectedBytes: number | undefined,
+): AsyncIterable<Uint8Array> {
+  let sizeBytes = 0;
+  for await (const part of bytes) {
+    sizeBytes += part.length;
+    inspector.push(part);
+    yield part;
+  }
+  if (expectedBytes !== undefined && sizeBytes !== expectedBytes) {
+    throw new MeshError('SIZE_MISMATCH', `size_bytes is ${expectedBytes}, but ${sizeBytes} came`, {
+      violations: [{ field: 'size_bytes', description: `${sizeBytes} bytes came` }],
+    });
+  }
+  inspector.end(sizeBytes);
+}
