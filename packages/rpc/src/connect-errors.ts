@@ -24,8 +24,8 @@ const reasonOfCode: Readonly<Record<Code, ErrorReason>> = {
 };
 
 /** Connect calls a request that it cannot parse an internal error; it is the caller's. */
-const unreadable =
-  /^(parse binary|parse JSON|protocol error|received unsupported|premature EOF|cannot decode)/i;
+const unreadable = /^(parse binary|protocol error|premature EOF|cannot decode)/;
+const compressed = /^(received compressed envelope|unknown compression)/;
 
 /** The error of the mesh for what Connect threw. */
 export function fromConnectError(error: ConnectError): MeshError {
@@ -33,10 +33,15 @@ export function fromConnectError(error: ConnectError): MeshError {
   if (info !== undefined && info.domain === ERROR_DOMAIN && isErrorReason(info.reason)) {
     return new MeshError(info.reason, error.rawMessage, { metadata: info.metadata, cause: error });
   }
-  const isUnreadable = error.code === Code.Internal && unreadable.test(error.rawMessage);
-  const reason = isUnreadable ? 'INVALID_REQUEST' : reasonOfCode[error.code];
+  const reason = reasonOf(error);
   const message = reason === 'INTERNAL' ? 'something went wrong inside' : error.rawMessage;
   return new MeshError(reason, message, { cause: error });
+}
+
+function reasonOf({ code, rawMessage }: ConnectError): ErrorReason {
+  const isTheirs = code === Code.Internal || code === Code.Unimplemented;
+  if (isTheirs && compressed.test(rawMessage)) return 'COMPRESSION_UNSUPPORTED';
+  return code === Code.Internal && unreadable.test(rawMessage) ? 'INVALID_REQUEST' : reasonOfCode[code];
 }
 
 /** The error as Connect sends it over any of its protocols: same code, message and details. A new one every time. */

@@ -63,10 +63,11 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         return;
       }
       handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
-        .then((reply) => universalResponseToNodeResponse(withMeshErrors(reply), response))
+        .then(async (reply) => universalResponseToNodeResponse(await withMeshErrors(reply), response))
         .catch((error: unknown) => {
           // The client left while it was being answered, or its stream broke: there is nobody to tell.
           options.log?.debug({ err: error, path }, 'reply not delivered');
+          if (!response.destroyed) response.destroy();
         });
     },
   };

@@ -10,7 +10,7 @@ import { ERROR_CODES } from './errors.ts';
 import { decodeGrpcMessage, statusTrailers } from './grpc-status.ts';
 
 /** The reply, with errors that lack details rebuilt; others pass unchanged. */
-export function withMeshErrors(reply: UniversalServerResponse): UniversalServerResponse {
+export async function withMeshErrors(reply: UniversalServerResponse): Promise<UniversalServerResponse> {
   const contentType = reply.header?.get('content-type') ?? '';
   if (reply.body === undefined || reply.body instanceof Uint8Array) return reply;
   if (
@@ -37,15 +37,21 @@ async function* thenFixTrailers(
   for (const [name, value] of Object.entries(statusTrailers(error))) trailers.set(name, value);
 }
 
-function fixJson(reply: UniversalServerResponse, body: AsyncIterable<Uint8Array>): UniversalServerResponse {
-  return { ...reply, body: fixedJson(body) };
-}
-
-async function* fixedJson(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+async function fixJson(
+  reply: UniversalServerResponse,
+  body: AsyncIterable<Uint8Array>,
+): Promise<UniversalServerResponse> {
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
   const bytes = Buffer.concat(parts);
-  yield rebuilt(bytes) ?? bytes;
+  const fixed = rebuilt(bytes) ?? bytes;
+  const header = new Headers(reply.header);
+  header.set('content-length', String(fixed.byteLength));
+  return { ...reply, header, body: once(fixed) };
+}
+
+async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
 }
 
 function rebuilt(bytes: Buffer): Uint8Array | undefined {
