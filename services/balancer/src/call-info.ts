@@ -1,0 +1,73 @@
+/** What the balancer knows of a call: its request metadata, and nothing of its messages. Pure. */
+import type { IncomingHttpHeaders } from 'node:http2';
+import type { WorkerKind } from '@imagemesh/api';
+import { childOf, newTrace, parseTraceparent, type TraceContext } from '@imagemesh/observe';
+import {
+  type Deadline,
+  deadlineIn,
+  GRPC_TIMEOUT_HEADER,
+  IM_CLASS,
+  IM_COST,
+  IM_OP,
+  IM_STORE,
+  parseGrpcTimeout,
+  REQUEST_ID_HEADER,
+  requestIdFrom,
+  TRACEPARENT_HEADER,
+} from '@imagemesh/rpc';
+import { CALL_CLASSES, type CallClass, type Needs } from './dispatch.ts';
+
+export interface CallInfo {
+  /** "/package.Service/Method". */
+  readonly path: string;
+  readonly requestId: string;
+  /** The balancer's own span. */
+  readonly trace: TraceContext;
+  readonly deadline: Deadline;
+  readonly callClass: CallClass;
+  readonly needs: Needs;
+  /** Predicted work in ms of a reference core. */
+  readonly costMs: number;
+}
+
+/** For calls that predict nothing: about a 2-megapixel resize. */
+const unknownCostMs = 20;
+const maxCostMs = 600_000;
+const maxOperations = 32;
+
+export function readCallInfo(headers: IncomingHttpHeaders, worker: WorkerKind, defaultDeadlineMs: number): CallInfo {
+  const timeoutMs = parseGrpcTimeout(headers[GRPC_TIMEOUT_HEADER]) ?? defaultDeadlineMs;
+  const parent = parseTraceparent(headers[TRACEPARENT_HEADER]);
+  return {
+    path: String(headers[':path'] ?? ''),
+    requestId: requestIdFrom(headers[REQUEST_ID_HEADER]),
+    trace: parent === undefined ? newTrace() : childOf(parent),
+    deadline: deadlineIn(timeoutMs),
+    callClass: CALL_CLASSES.find((callClass) => callClass === headers[IM_CLASS]) ?? 'default',
+    needs: needsOf(worker, textOf(headers[IM_OP]), textOf(headers[IM_STORE])),
+    costMs: costOf(textOf(headers[IM_COST])),
+  };
+}
+
+function needsOf(worker: WorkerKind, operationList: string, storeId: string): Needs {
+  const names = operationList
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  const operations = [...new Set(names)].sort().slice(0, maxOperations);
+  return {
+    worker,
+    operations,
+    storeId: storeId === '' ? undefined : storeId,
+    key: `${worker} ${storeId} ${operations.join(',')}`,
+  };
+}
+
+function costOf(text: string): number {
+  const cost = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : unknownCostMs;
+  return Math.min(cost, maxCostMs);
+}
+
+function textOf(header: string | string[] | undefined): string {
+  return typeof header === 'string' ? header : '';
+}

@@ -1,0 +1,303 @@
+/** One call on its way through: it waits, runs, perhaps runs again, and ends with a gRPC status whatever happens. */
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { cancelled, deadlineExceeded, ERROR_CODES, IM_REASON, MeshError, remainingMs, toMeshError } from '@imagemesh/rpc';
+import { Attempt, type AttemptEnd } from './attempt.ts';
+import type { CallInfo } from './call-info.ts';
+import type { CallClass, Needs, WaitingCall } from './dispatch.ts';
+import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts';
+import { endWith, refuse, stopReading } from './reply.ts';
+import type { Replica } from './replica.ts';
+import type { RequestBody } from './request-body.ts';
+import { afterFailure, type Failure } from './retry.ts';
+
+/** What became of a call, for the log and the metrics. */
+export interface CallOutcome {
+  readonly info: CallInfo;
+  /** gRPC code: 0 for OK. */
+  readonly grpcStatus: number;
+  readonly reason: string | undefined;
+  readonly message: string | undefined;
+  readonly replicaId: string | undefined;
+  /** How often it was given to a replica. */
+  readonly attempts: number;
+  readonly queueMs: number;
+  readonly ms: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** What a call needs of its surroundings. */
+export interface CallHost {
+  readonly maxAttempts: number;
+  /** Puts it (back) into the queue, where it finds its place by `order`; throws MeshError QUEUE_FULL. */
+  enqueue(call: ProxiedCall, why: 'new' | Failure): void;
+  withdraw(call: ProxiedCall): void;
+  /** A slot is free. */
+  slotFreed(replica: Replica): void;
+  onStart(call: ProxiedCall, waitedMs: number): void;
+  /** The status is decided; the caller may still be fetching the reply. */
+  onEnd(outcome: CallOutcome): void;
+  /** The caller's stream is closed. */
+  onGone(call: ProxiedCall): void;
+  /** Monotonic, in ms. */
+  now(): number;
+}
+
+/** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
+const deadlineSlackMs = 250;
+
+type Phase =
+  | { readonly kind: 'waiting'; readonly sinceMs: number }
+  | { readonly kind: 'running'; readonly sinceMs: number; readonly replica: Replica; readonly attempt: Attempt | undefined }
+  | { readonly kind: 'over' };
+
+export class ProxiedCall implements WaitingCall {
+  readonly id: number;
+  readonly info: CallInfo;
+  readonly excluded = new Set<number>();
+  /** Since when no replica could run it; undefined while one can. */
+  strandedSinceMs: number | undefined;
+  #isAlone = false;
+  readonly #caller: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #body: RequestBody;
+  readonly #host: CallHost;
+  readonly #beganMs: number;
+  #phase: Phase;
+  #timer: NodeJS.Timeout | undefined;
+  #attempts = 0;
+  #failedAttempts = 0;
+  #queueMs = 0;
+  #bytesDown = 0;
+  #replicaId: string | undefined;
+  #lastFailure: string | undefined;
+
+  constructor(
+    id: number,
+    info: CallInfo,
+    caller: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    body: RequestBody,
+    host: CallHost,
+  ) {
+    this.id = id;
+    this.info = info;
+    this.#caller = caller;
+    this.#headers = headers;
+    this.#body = body;
+    this.#host = host;
+    this.#beganMs = host.now();
+    this.#phase = { kind: 'waiting', sinceMs: this.#beganMs };
+    caller.once('close', () => this.#callerClosed());
+    this.#armDeadline();
+  }
+
+  get order(): number {
+    return this.id;
+  }
+
+  get callClass(): CallClass {
+    return this.info.callClass;
+  }
+
+  get needs(): Needs {
+    return this.info.needs;
+  }
+
+  get costMs(): number {
+    return this.info.costMs;
+  }
+
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
+  get isWaiting(): boolean {
+    return this.#phase.kind === 'waiting';
+  }
+
+  /** Why it is in the queue again, if it is. */
+  get lastFailure(): string | undefined {
+    return this.#lastFailure;
+  }
+
+  /** Enters the queue for the first time. */
+  enter(): void {
+    try {
+      this.#host.enqueue(this, 'new');
+    } catch (error) {
+      this.fail(toMeshError(error));
+    }
+  }
+
+  /** Runs it there; the scheduler has taken it out of the queue. */
+  start(replica: Replica): void {
+    if (this.#phase.kind !== 'waiting') return;
+    const nowMs = this.#host.now();
+    const waitedMs = nowMs - this.#phase.sinceMs;
+    this.#queueMs += waitedMs;
+    this.#attempts++;
+    this.#replicaId = replica.id;
+    this.#host.onStart(this, waitedMs);
+    replica.begin(this);
+    // Known as running before the attempt is: it may fail while it is being made.
+    this.#phase = { kind: 'running', sinceMs: nowMs, replica, attempt: undefined };
+    let attempt: Attempt;
+    try {
+      attempt = new Attempt({
+        pool: replica.pool,
+        headers: requestHeaders(this.#headers, this.info, replica.address, Date.now()),
+        body: this.#body,
+        caller: this.#caller,
+        onCommit: () => this.#body.stopKeeping(),
+        onEnd: (end) => this.#attemptEnded(replica, nowMs, end),
+      });
+    } catch (error) {
+      this.#attemptEnded(replica, nowMs, { kind: 'failed', failure: 'refused', what: toMeshError(error).message });
+      return;
+    }
+    this.#phase = { kind: 'running', sinceMs: nowMs, replica, attempt };
+  }
+
+  /** Ends it with this error, wherever it is. */
+  fail(error: MeshError): void {
+    const phase = this.#phase;
+    if (phase.kind === 'over') return;
+    if (phase.kind === 'waiting') {
+      this.#queueMs += this.#host.now() - phase.sinceMs;
+      this.#host.withdraw(this);
+    } else {
+      this.#leaveReplica(phase);
+    }
+    this.#finish(error);
+    endWith(this.#caller, error);
+    this.#body.release();
+  }
+
+  #attemptEnded(replica: Replica, startedMs: number, end: AttemptEnd): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'running') return;
+    this.#bytesDown = phase.attempt?.bytesDown ?? 0;
+    const isCommitted = phase.attempt?.isCommitted ?? false;
+    replica.end(this, end, this.#host.now() - startedMs);
+    switch (end.kind) {
+      case 'replied': {
+        const trailers = passedOn(end.trailers);
+        this.#finish(undefined, end.trailers);
+        this.#caller.once('wantTrailers', () => {
+          this.#caller.sendTrailers(trailers);
+          stopReading(this.#caller);
+        });
+        this.#caller.end();
+        this.#body.release();
+        break;
+      }
+      case 'status': {
+        this.#finish(undefined, end.headers);
+        const headers: OutgoingHttpHeaders = responseHeaders(end.headers);
+        if (!this.#caller.destroyed && !this.#caller.closed) {
+          this.#caller.respond(headers, { endStream: true });
+          stopReading(this.#caller);
+        }
+        this.#body.release();
+        break;
+      }
+      case 'failed':
+        this.#attemptFailed(replica, end.failure, end.what, isCommitted);
+        break;
+      default: {
+        const unknown: never = end;
+        throw new Error(`unknown end ${String(unknown)}`);
+      }
+    }
+    this.#host.slotFreed(replica);
+  }
+
+  #attemptFailed(replica: Replica, failure: Failure, what: string, isCommitted: boolean): void {
+    if (failure !== 'busy') {
+      this.#failedAttempts++;
+      this.excluded.add(replica.key);
+    }
+    if (failure === 'died') this.#isAlone = true;
+    this.#lastFailure = `replica ${replica.id}: ${what}`;
+    const decision = afterFailure({
+      failure,
+      failedAttempts: this.#failedAttempts,
+      maxAttempts: this.#host.maxAttempts,
+      isIdempotent: replica.isIdempotent(this.info.path),
+      isReplayable: this.#body.isReplayable,
+      isCommitted,
+    });
+    if (decision === 'again') {
+      this.#phase = { kind: 'waiting', sinceMs: this.#host.now() };
+      this.#host.enqueue(this, failure);
+      return;
+    }
+    const error =
+      failure === 'busy'
+        ? new MeshError('REPLICA_BUSY', `replica ${replica.id} was full, and the body is too large to send again`)
+        : new MeshError('REPLICA_LOST', `replica ${replica.id} was lost while it worked`, {
+            metadata: { replica: replica.id, attempts: String(this.#attempts) },
+            cause: new Error(what),
+          });
+    this.#finish(error);
+    endWith(this.#caller, error);
+    this.#body.release();
+  }
+
+  #callerClosed(): void {
+    clearTimeout(this.#timer);
+    this.#body.release();
+    const phase = this.#phase;
+    if (phase.kind === 'waiting') {
+      this.#queueMs += this.#host.now() - phase.sinceMs;
+      this.#host.withdraw(this);
+    } else if (phase.kind === 'running') {
+      this.#leaveReplica(phase);
+    }
+    if (phase.kind !== 'over') this.#finish(cancelled());
+    this.#host.onGone(this);
+  }
+
+  #leaveReplica(phase: Phase & { kind: 'running' }): void {
+    this.#bytesDown = phase.attempt?.bytesDown ?? 0;
+    // The phase first: the slot's freeing may start other calls.
+    this.#phase = { kind: 'over' };
+    phase.attempt?.cancel();
+    phase.replica.abandon(this);
+    this.#host.slotFreed(phase.replica);
+  }
+
+  #armDeadline(): void {
+    this.#timer = setTimeout(() => this.#deadlinePassed(), remainingMs(this.info.deadline));
+  }
+
+  /** A waiting call is told now; a running one hears it from its replica, or a moment later from here. */
+  #deadlinePassed(): void {
+    if (this.#phase.kind === 'waiting') {
+      this.fail(deadlineExceeded());
+    }
+    this.#timer = setTimeout(() => {
+      this.fail(deadlineExceeded());
+      // A caller that has not fetched its reply by its own deadline does not want it.
+      this.#timer = setTimeout(() => refuse(this.#caller, constants.NGHTTP2_CANCEL), deadlineSlackMs);
+    }, deadlineSlackMs);
+  }
+
+  #finish(error: MeshError | undefined, trailers?: IncomingHttpHeaders): void {
+    this.#phase = { kind: 'over' };
+    const reason = error?.reason ?? trailers?.[IM_REASON];
+    this.#host.onEnd({
+      info: this.info,
+      grpcStatus: error === undefined ? Number(trailers?.['grpc-status']) : ERROR_CODES[error.code].grpc,
+      reason: typeof reason === 'string' ? reason : undefined,
+      message: error?.message ?? this.#lastFailure,
+      replicaId: this.#replicaId,
+      attempts: this.#attempts,
+      queueMs: this.#queueMs,
+      ms: this.#host.now() - this.#beganMs,
+      bytesUp: this.#body.totalBytes,
+      bytesDown: this.#bytesDown,
+    });
+  }
+}

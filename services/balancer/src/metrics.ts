@@ -1,0 +1,126 @@
+/** What Prometheus sees of a balancer. */
+import type { WorkerKind } from '@imagemesh/api';
+import type { Metrics } from '@imagemesh/observe';
+import type { CallOutcome, ProxiedCall } from './call.ts';
+import type { Fleet } from './fleet.ts';
+import type { HeldBytes } from './request-body.ts';
+import type { Failure } from './retry.ts';
+import { workerName } from './routes.ts';
+import type { Scheduler } from './scheduler.ts';
+
+export interface BalancerMetrics {
+  started(call: ProxiedCall, waitedMs: number): void;
+  /** It queues again after this. */
+  requeued(worker: WorkerKind, failure: Failure): void;
+  ended(outcome: CallOutcome): void;
+}
+
+const secondsBuckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
+
+export function createBalancerMetrics(
+  metrics: Metrics,
+  { fleet, scheduler, held }: { fleet: Fleet; scheduler: Scheduler; held: HeldBytes },
+): BalancerMetrics {
+  const name = (what: string) => `imagemesh_balancer_${what}`;
+  const calls = metrics.counter({
+    name: name('calls_total'),
+    help: 'Calls that ended, by gRPC status.',
+    labelNames: ['worker', 'status'],
+  });
+  const seconds = metrics.histogram({
+    name: name('call_seconds'),
+    help: 'Time from arrival to status.',
+    labelNames: ['worker'],
+    buckets: secondsBuckets,
+  });
+  const waits = metrics.histogram({
+    name: name('wait_seconds'),
+    help: 'Time in the queue, each time a call is given to a replica.',
+    labelNames: ['worker', 'class'],
+    buckets: secondsBuckets,
+  });
+  const retries = metrics.counter({
+    name: name('retries_total'),
+    help: 'Calls sent to another replica after one failed.',
+    labelNames: ['worker', 'failure'],
+  });
+  const requeues = metrics.counter({
+    name: name('requeues_total'),
+    help: 'Calls queued again because a replica was busy.',
+    labelNames: ['worker'],
+  });
+  const sheds = metrics.counter({
+    name: name('sheds_total'),
+    help: 'Calls refused or dropped by the balancer itself, by reason.',
+    labelNames: ['worker', 'reason'],
+  });
+  const bytes = metrics.counter({
+    name: name('body_bytes_total'),
+    help: 'Bytes of bodies.',
+    labelNames: ['direction'],
+  });
+  metrics.gauge({
+    name: name('queue_calls'),
+    help: 'Calls waiting.',
+    labelNames: ['worker'],
+    collect() {
+      for (const { worker, queued } of scheduler.queueStates()) this.set({ worker: workerName(worker) }, queued);
+    },
+  });
+  metrics.gauge({
+    name: name('queue_cost_seconds'),
+    help: 'Predicted work waiting, on a reference core.',
+    labelNames: ['worker'],
+    collect() {
+      for (const { worker, queuedCostMs } of scheduler.queueStates()) {
+        this.set({ worker: workerName(worker) }, queuedCostMs / 1000);
+      }
+    },
+  });
+  metrics.gauge({
+    name: name('replicas'),
+    help: 'Replicas by state.',
+    labelNames: ['worker', 'state'],
+    collect() {
+      this.reset();
+      for (const replica of fleet.listed()) {
+        this.inc({ worker: workerName(replica.worker), state: replica.condition });
+      }
+    },
+  });
+  metrics.gauge({
+    name: name('replica_in_flight'),
+    help: 'Calls that a replica runs for this balancer.',
+    labelNames: ['worker', 'replica'],
+    collect() {
+      this.reset();
+      for (const { worker, id, inFlight } of fleet.living()) {
+        this.set({ worker: workerName(worker), replica: id }, inFlight);
+      }
+    },
+  });
+  metrics.gauge({
+    name: name('held_bytes'),
+    help: 'Bytes of request bodies held.',
+    collect() {
+      this.set(held.held);
+    },
+  });
+  return {
+    started: ({ needs, callClass }, waitedMs) => {
+      waits.observe({ worker: workerName(needs.worker), class: callClass }, waitedMs / 1000);
+    },
+    requeued: (worker, failure) => {
+      if (failure === 'busy') requeues.inc({ worker: workerName(worker) });
+      else retries.inc({ worker: workerName(worker), failure });
+    },
+    ended: ({ info, grpcStatus, reason, attempts, ms, bytesUp, bytesDown }) => {
+      const worker = workerName(info.needs.worker);
+      calls.inc({ worker, status: String(grpcStatus) });
+      seconds.observe({ worker }, ms / 1000);
+      bytes.inc({ direction: 'up' }, bytesUp);
+      bytes.inc({ direction: 'down' }, bytesDown);
+      if (attempts === 0 && reason !== undefined && reason !== 'CANCELLED') sheds.inc({ worker, reason });
+    },
+  };
+}

@@ -1,0 +1,215 @@
+/** One joined replica: who it is, how it is, what it runs. */
+import type { IncomingHttpHeaders } from 'node:http2';
+import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
+import { IM_REASON, type SessionPool } from '@imagemesh/rpc';
+import type { AttemptEnd } from './attempt.ts';
+import type { ReplicaView, WaitingCall } from './dispatch.ts';
+import type { ReplicaCondition, SignsOfLife } from './health.ts';
+import { Outcomes } from './outcomes.ts';
+
+/** The balancer's end of a replica's join stream. */
+export interface JoinLink {
+  /** Asks it to finish and leave. */
+  drain(reason: string): void;
+  /** Ends the stream. */
+  end(): void;
+}
+
+export interface ReplicaTimes {
+  /** By the attentive clock, in ms. */
+  readonly attentiveMs: number;
+  /** By the calendar, in ms since the epoch. */
+  readonly wallMs: number;
+}
+
+export class Replica implements ReplicaView {
+  readonly key: number;
+  readonly pool: SessionPool;
+  readonly joinedAtMs: number;
+  condition: ReplicaCondition = 'warming';
+  link: JoinLink | undefined;
+  isDraining = false;
+  lastError = '';
+  report: LoadReport | undefined;
+  readonly outcomes = new Outcomes();
+  completed = 0;
+  failed = 0;
+  #hello: ReplicaHello;
+  #operations: ReadonlySet<string>;
+  #idempotentMethods: ReadonlySet<string>;
+  #reportedAt: ReplicaTimes;
+  #hasSucceeded = false;
+  #isPaused = false;
+  #busyInARow = 0;
+  readonly #running = new Map<number, WaitingCall>();
+  #outstandingMs = 0;
+
+  constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes) {
+    this.key = key;
+    this.pool = pool;
+    this.joinedAtMs = now.wallMs;
+    this.#reportedAt = now;
+    this.#hello = hello;
+    this.#operations = new Set(hello.operations);
+    this.#idempotentMethods = new Set(hello.idempotentMethods);
+  }
+
+  get id(): string {
+    return this.#hello.replicaId;
+  }
+
+  get address(): string {
+    return this.#hello.address;
+  }
+
+  get worker(): WorkerKind {
+    return this.#hello.worker;
+  }
+
+  get hello(): ReplicaHello {
+    return this.#hello;
+  }
+
+  get operations(): ReadonlySet<string> {
+    return this.#operations;
+  }
+
+  get storeId(): string {
+    return this.#hello.storeId;
+  }
+
+  get isCandidate(): boolean {
+    return this.condition === 'ready' || this.condition === 'warming';
+  }
+
+  /** Whether it may take work soon, if not now: it is only late, or reconnecting. */
+  get isHopeful(): boolean {
+    return this.isCandidate || (this.condition === 'suspect' && this.isServing);
+  }
+
+  get isServing(): boolean {
+    return this.report?.serving ?? true;
+  }
+
+  get credits(): number {
+    if (this.#isPaused) return 0;
+    if (this.condition === 'ready') return this.#hello.slots;
+    return this.condition === 'warming' ? 1 : 0;
+  }
+
+  get inFlight(): number {
+    return this.#running.size;
+  }
+
+  get outstandingMs(): number {
+    return this.#outstandingMs;
+  }
+
+  get isRunningAlone(): boolean {
+    for (const call of this.#running.values()) if (call.isAlone) return true;
+    return false;
+  }
+
+  get reportedAtMs(): number {
+    return this.#reportedAt.wallMs;
+  }
+
+  get busyInARow(): number {
+    return this.#busyInARow;
+  }
+
+  isIdempotent(path: string): boolean {
+    return this.#idempotentMethods.has(path);
+  }
+
+  /** It joined again under the same id and address. */
+  renew(hello: ReplicaHello, now: ReplicaTimes): void {
+    this.#hello = hello;
+    this.#operations = new Set(hello.operations);
+    this.#idempotentMethods = new Set(hello.idempotentMethods);
+    this.#reportedAt = now;
+    this.report = undefined;
+    this.isDraining = false;
+  }
+
+  reportCame(report: LoadReport, now: ReplicaTimes): void {
+    this.report = report;
+    this.#reportedAt = now;
+  }
+
+  signs(attentiveMs: number): SignsOfLife {
+    return {
+      reportAgeMs: attentiveMs - this.#reportedAt.attentiveMs,
+      isServing: this.isServing,
+      isJoined: this.link !== undefined,
+      isConnected: this.pool.isConnected,
+      isDraining: this.isDraining,
+      hasSucceeded: this.#hasSucceeded,
+    };
+  }
+
+  begin(call: WaitingCall): void {
+    this.#running.set(call.id, call);
+    this.#outstandingMs += call.costMs;
+  }
+
+  /** The replica's part of the call ended so. */
+  end(call: WaitingCall, end: AttemptEnd, ms: number): void {
+    this.abandon(call);
+    switch (end.kind) {
+      case 'replied':
+        this.#answered(end.trailers, ms);
+        break;
+      case 'status':
+        this.#answered(end.headers, ms);
+        break;
+      case 'failed':
+        if (end.failure === 'busy') this.#busyInARow++;
+        else if (end.failure !== 'stopping') this.#count(ms, false, end.what);
+        break;
+      default: {
+        const unknown: never = end;
+        throw new Error(`unknown end ${String(unknown)}`);
+      }
+    }
+  }
+
+  /** The caller left; that says nothing about the replica. */
+  abandon(call: WaitingCall): void {
+    if (!this.#running.delete(call.id)) return;
+    this.#outstandingMs = this.#running.size === 0 ? 0 : this.#outstandingMs - call.costMs;
+  }
+
+  /** No new work until resumed. */
+  set isPaused(isPaused: boolean) {
+    this.#isPaused = isPaused;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  #answered(trailers: IncomingHttpHeaders, ms: number): void {
+    const status = Number(trailers['grpc-status']);
+    const isFault = !callersFault.has(status);
+    this.#busyInARow = 0;
+    if (status === 0) this.#hasSucceeded = true;
+    this.#count(ms, !isFault, `${trailers[IM_REASON] ?? `gRPC status ${status}`}: ${trailers['grpc-message'] ?? ''}`);
+  }
+
+  #count(ms: number, isSuccess: boolean, what: string): void {
+    this.completed++;
+    this.outcomes.add(ms, isSuccess);
+    if (isSuccess) return;
+    this.failed++;
+    this.lastError = what.slice(0, maxErrorChars);
+  }
+}
+
+const maxErrorChars = 300;
+
+/**
+ * OK, and what a sound replica answers to a bad request: CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED.
+ */
+const callersFault: ReadonlySet<number> = new Set([0, 1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16]);

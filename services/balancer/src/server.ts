@@ -1,0 +1,115 @@
+/** Builds the balancer: the one place where its parts meet. */
+import { randomBytes } from 'node:crypto';
+import { BalancerService, FilterService, ResizeService } from '@imagemesh/api';
+import { createLogger, createMetrics, type RunningService, startAdmin } from '@imagemesh/observe';
+import { createHealth, reflectionRoutes, standardInterceptors, startRpcServer } from '@imagemesh/rpc';
+import type { Config } from './config.ts';
+import { createControl } from './control.ts';
+import { Fleet, JUDGE_EVERY_MS } from './fleet.ts';
+import { createBalancerMetrics } from './metrics.ts';
+import { createProxy } from './proxy.ts';
+import { HeldBytes } from './request-body.ts';
+import { WORK_SERVICES } from './routes.ts';
+import { Scheduler } from './scheduler.ts';
+
+export async function startBalancer(config: Config): Promise<RunningService> {
+  const log = createLogger({ name: 'balancer', level: config.logLevel });
+  const metrics = createMetrics('balancer');
+  const rng = Math.random;
+  const balancerId = config.balancerId === '' ? `balancer-${randomBytes(4).toString('hex')}` : config.balancerId;
+  const health = createHealth([BalancerService.typeName, ...WORK_SERVICES.map(({ service }) => service.typeName)]);
+  const held = new HeldBytes(config.maxHeldBytes);
+  let isClosing = false;
+
+  const updateHealth = () => {
+    for (const { worker, service } of WORK_SERVICES) {
+      health.set(
+        service.typeName,
+        fleet.ofWorker(worker).some((replica) => replica.isCandidate),
+      );
+    }
+  };
+  const fleet: Fleet = new Fleet({
+    health: config,
+    maxReplicas: config.maxReplicas,
+    deadListedMs: config.deadListedMs,
+    log,
+    onChange: (worker) => {
+      updateHealth();
+      scheduler.pump(worker);
+    },
+  });
+  const scheduler: Scheduler = new Scheduler(
+    {
+      replicas: (worker) => fleet.ofWorker(worker),
+      held,
+      maxQueuedCalls: config.maxQueuedCalls,
+      noReplicaGraceMs: config.noReplicaGraceMs,
+      rng,
+    },
+    WORK_SERVICES.map(({ worker }) => worker),
+  );
+  const strandedTimer = setInterval(() => scheduler.failStranded(performance.now()), JUDGE_EVERY_MS);
+  const proxy = createProxy({
+    scheduler,
+    fleet,
+    held,
+    metrics: createBalancerMetrics(metrics, { fleet, scheduler, held }),
+    log,
+    maxAttempts: config.maxAttempts,
+    maxHeldBytesPerCall: config.maxHeldBytesPerCall,
+    defaultDeadlineMs: config.defaultDeadlineMs,
+    rng,
+  });
+  const { joinToken, reportIntervalMs } = config;
+  const control = createControl({ fleet, scheduler, balancerId, joinToken, reportIntervalMs });
+
+  const stopParts = async () => {
+    clearInterval(strandedTimer);
+    await fleet.close();
+  };
+  try {
+    const server = await startRpcServer({
+      host: config.host,
+      port: config.port,
+      log,
+      interceptors: standardInterceptors({ log, metrics }),
+      streams: proxy.streams,
+      routes: (router) => {
+        control.routes(router);
+        health.routes(router);
+        reflectionRoutes(router, [BalancerService, ResizeService, FilterService]);
+      },
+    });
+    const admin = await startAdmin({
+      host: config.host,
+      port: config.adminPort,
+      metrics,
+      isReady: () => (isClosing ? 'shutting down' : true),
+    }).catch(async (error: unknown) => {
+      await server.close(0);
+      throw error;
+    });
+    health.set('', true);
+    health.set(BalancerService.typeName, true);
+    return {
+      address: `${config.host}:${server.port}`,
+      adminAddress: `${config.host}:${admin.port}`,
+      log,
+      close: async (graceMs) => {
+        isClosing = true;
+        health.shutdown();
+        control.close();
+        // GOAWAY at once, so that new calls go to another balancer; replicas stay until the last call has ended.
+        const closed = server.close(graceMs);
+        await proxy.close(graceMs);
+        await stopParts();
+        await closed;
+        await admin.close();
+      },
+    };
+  } catch (error) {
+    await stopParts();
+    throw error;
+  }
+}
