@@ -4,6 +4,7 @@ import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf'
 import { formatTraceparent } from '@imagemesh/observe';
 import { DiscardPolicy, type NatsConnection, nanos, RetentionPolicy, StorageType } from 'nats';
 import { eventSubject, toCloudEvent } from './cloud-event.ts';
+import { errorDetails } from './error-details.ts';
 import { type MessageContext, toHeaders } from './headers.ts';
 import { isConflict } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
@@ -76,7 +77,7 @@ export function createEventPublisher(
       subjectId,
       timeMs: now(),
       traceparent: event.trace && formatTraceparent(event.trace),
-      data: toJson(event.schema, event.data),
+      data: toJson(event.schema, event.data, { registry: errorDetails }),
     });
     return { id, subject: eventSubject(subject, verb, subjectId), bytes: Buffer.from(JSON.stringify(body)) };
   }

@@ -1,0 +1,87 @@
+/**
+ * One run's hold on a job's record. Changes are made one after the other by compare-and-set; a run that finds another
+ * run's token there has lost the job, and changes nothing more.
+ *
+ * A change waits for NATS while NATS is away: what was worked out meanwhile is not lost.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MeshError } from '@imagemesh/rpc';
+import type { Entry, RecordStore } from '@imagemesh/store';
+import type { JobRecord } from './record.ts';
+
+export interface Lease {
+  /** The record as this run last wrote it. */
+  readonly record: JobRecord;
+  /** Writes the next record. JobLost; NATS_UNAVAILABLE once the run's signal has aborted. */
+  change(step: (record: JobRecord) => JobRecord): Promise<void>;
+}
+
+/** Another run has the job now, or the job is gone. */
+export class JobLost extends Error {
+  override readonly name = 'JobLost';
+}
+
+export interface LeaseOptions {
+  readonly records: RecordStore<JobRecord>;
+  /** What is there now. */
+  readonly entry: Entry<JobRecord>;
+  /** Sets this run's token. */
+  readonly begin: (record: JobRecord) => JobRecord;
+  /** Ends waiting for NATS. */
+  readonly signal: AbortSignal;
+}
+
+const waitForNatsMs = 500;
+
+export async function takeLease({ records, entry, begin, signal }: LeaseOptions): Promise<Lease> {
+  const begun = begin(entry.value);
+  const token = begun.run?.token;
+  const { id } = begun.job;
+  let current: Entry<JobRecord> = entry;
+  await write(begun);
+  // Each change waits for the one before; a failed one does not stop those that follow.
+  let last: Promise<void> = Promise.resolve();
+
+  return {
+    get record() {
+      return current.value;
+    },
+    change(step) {
+      const change = last.then(async () => {
+        while (true) {
+          const next = step(current.value);
+          if (next === current.value || (await write(next))) return;
+        }
+      });
+      last = change.catch(() => {});
+      return change;
+    },
+  };
+
+  /** False if the record changed under this run, which still has it: `current` is as it is now. */
+  async function write(next: JobRecord): Promise<boolean> {
+    const revision = await persistently(() => records.update(id, next, current.revision));
+    if (revision !== undefined) {
+      current = { value: next, revision };
+      return true;
+    }
+    const found = await persistently(() => records.get(id));
+    if (found === undefined || found.value.run?.token !== token)
+      throw new JobLost(`job ${id} is another run's`);
+    current = found;
+    // The write had happened, and only its answer was lost.
+    return found.value.job.sequence === next.job.sequence;
+  }
+
+  async function persistently<Result>(exchange: () => Promise<Result>): Promise<Result> {
+    while (true) {
+      try {
+        return await exchange();
+      } catch (error) {
+        if (!(error instanceof MeshError) || error.reason !== 'NATS_UNAVAILABLE' || signal.aborted)
+          throw error;
+        await sleep(waitForNatsMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+}

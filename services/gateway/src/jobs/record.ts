@@ -1,0 +1,100 @@
+/** What is kept of a job, and of a request_id, in NATS. */
+import { createHash } from 'node:crypto';
+import { fromJson, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { type Image, ImageSchema, type Job, JobSchema, type Variant, VariantSchema } from '@imagemesh/api';
+import { errorDetails } from '@imagemesh/events';
+import type { Codec, NatsRecordsOptions } from '@imagemesh/store';
+
+/** A job as its owner sees it, and what the gateways need beside that. Never changed in place. */
+export interface JobRecord {
+  readonly job: Job;
+  readonly owner: string;
+  /** The image it works on, as it was claimed when the job was made. */
+  readonly source: Image;
+  /** The request that made it, for logs and events. */
+  readonly requestId: string;
+  /** W3C trace of that request. */
+  readonly traceparent: string;
+  /** Times in a row that it was put off for want of capacity. */
+  readonly waits: number;
+  /** The run that has it, or had it last. */
+  readonly run?: JobRun;
+}
+
+export interface JobRun {
+  /** Random: a run whose token is no longer here has lost the job to another. */
+  readonly token: string;
+  /** The queue's message that the job belongs to, by its place in the stream. */
+  readonly message: number;
+}
+
+/** Which job a request_id made, and from what. */
+export interface RequestRecord {
+  readonly jobId: string;
+  readonly digest: string;
+}
+
+const jsonOptions = { registry: errorDetails };
+
+const jobCodec: Codec<JobRecord> = {
+  encode({ job, source, ...rest }) {
+    const value = { ...rest, source: toJson(ImageSchema, source), job: toJson(JobSchema, job, jsonOptions) };
+    return Buffer.from(JSON.stringify(value));
+  },
+  decode(bytes) {
+    // A parse boundary: written by `encode`, by this release or one before; fromJson checks the messages.
+    const value = JSON.parse(Buffer.from(bytes).toString()) as Omit<JobRecord, 'job' | 'source'> & {
+      readonly job: JsonValue;
+      readonly source: JsonValue;
+    };
+    const lenient = { ...jsonOptions, ignoreUnknownFields: true };
+    return {
+      ...value,
+      source: fromJson(ImageSchema, value.source, lenient),
+      job: fromJson(JobSchema, value.job, lenient),
+    };
+  },
+};
+
+const requestCodec: Codec<RequestRecord> = {
+  encode: (value) => Buffer.from(JSON.stringify(value)),
+  // A parse boundary: written by `encode`.
+  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as RequestRecord,
+};
+
+const weekMs = 7 * 24 * 3_600_000;
+
+/** Jobs by id. */
+export const jobBucket: NatsRecordsOptions<JobRecord> = {
+  bucket: 'imagemesh_jobs',
+  codec: jobCodec,
+  ttlMs: weekMs,
+  maxBytes: 256 * 1024 ** 2,
+};
+
+/** Request ids by `requestKey`. */
+export const requestBucket: NatsRecordsOptions<RequestRecord> = {
+  bucket: 'imagemesh_requests',
+  codec: requestCodec,
+  ttlMs: weekMs,
+  maxBytes: 64 * 1024 ** 2,
+};
+
+/** Key of an owner's request_id. */
+export function requestKey(owner: string, requestId: string): string {
+  return createHash('sha256').update(`${owner}\0${requestId}`).digest('hex');
+}
+
+/** The same for two requests that want the same of the same image. */
+export function requestDigest(
+  imageId: string,
+  variants: readonly Variant[],
+  labels: Readonly<Record<string, string>>,
+): string {
+  const canonical: JsonObject = {
+    imageId,
+    variants: variants.map((variant) => toJson(VariantSchema, variant)),
+    labels: Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)),
+  };
+  return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
+}

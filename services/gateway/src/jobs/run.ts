@@ -1,0 +1,196 @@
+/**
+ * Works on one delivery of a job. Whatever happens, at whatever moment, doing it again does no harm: the end is
+ * recorded, then announced (the stream takes that once), then the message is acknowledged; variants that have a result
+ * are not done again; and of two runs of one job only the later can write.
+ */
+import { randomUUID } from 'node:crypto';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import type { Image, Variant } from '@imagemesh/api';
+import type { EventPublisher, JobDelivery, JobQueue, Settlement } from '@imagemesh/events';
+import { childOf, type Logger, newTrace, parseTraceparent, type TraceContext } from '@imagemesh/observe';
+import { createCallSignal, type Deadline, deadlineIn, MeshError, toMeshError } from '@imagemesh/rpc';
+import type { Claims, Entry, RecordStore } from '@imagemesh/store';
+import { afterFailure, maxAttempts } from './after-failure.ts';
+import { announce } from './announce.ts';
+import { JobLost, type Lease, takeLease } from './lease.ts';
+import type { JobRecord } from './record.ts';
+import { addResult, begin, fail, isFinal, missingVariants, putOff, succeed } from './transitions.ts';
+
+/** The call that a variant is run in. */
+export interface RunCall {
+  readonly owner: string;
+  readonly requestId: string;
+  readonly trace: TraceContext;
+  readonly signal: AbortSignal;
+  readonly deadline: Deadline;
+  readonly class: 'job';
+}
+
+/** Runs one variant; the result is stored when it resolves, without a claim. */
+export type RunVariant = (call: RunCall, source: Image, variant: Variant) => Promise<Image>;
+
+export interface RunParts {
+  readonly records: RecordStore<JobRecord>;
+  readonly queue: JobQueue;
+  readonly events: EventPublisher;
+  readonly claims: Claims;
+  readonly runVariant: RunVariant;
+  readonly log: Logger;
+  readonly gatewayId: string;
+  readonly onEnd: (record: JobRecord) => void;
+  readonly now: () => number;
+}
+
+/** Variants of one job that run at once. */
+const variantsAtOnce = 2;
+/** Time for one variant, waiting for a replica included. */
+const variantTimeoutMs = 300_000;
+const soonMs = 1000;
+
+const done: Settlement = { kind: 'done' };
+const again = (delayMs: number): Settlement => ({ kind: 'again', delayMs });
+
+/** `signal` ends the run: what it has is kept, and the job goes back to the queue. */
+export async function runJob(
+  parts: RunParts,
+  delivery: JobDelivery,
+  signal: AbortSignal,
+): Promise<Settlement> {
+  const { records, queue, events, log, now } = parts;
+  const { jobId, sequence: message } = delivery;
+  const entry = await records.get(jobId);
+  if (entry === undefined) {
+    log.warn({ jobId }, 'a job in the queue has no record; dropped');
+    return done;
+  }
+  const { job, run } = entry.value;
+  if (isFinal(job.state)) {
+    await announce(events, entry.value);
+    return done;
+  }
+  // A second message of the same job: the first, which somebody has or will get, is enough.
+  if (run !== undefined && run.message !== message && (await queue.holds(run.message))) return done;
+
+  const startMs = now();
+  const trace = childOf(parseTraceparent(entry.value.traceparent) ?? delivery.trace ?? newTrace());
+  const settlement = await runHeld(parts, entry, { message, trace, signal });
+  log.info(
+    {
+      jobId,
+      requestId: entry.value.requestId,
+      traceId: trace.traceId,
+      settlement: settlement.kind,
+      ms: now() - startMs,
+    },
+    'job',
+  );
+  return settlement;
+}
+
+interface RunContext {
+  readonly message: number;
+  readonly trace: TraceContext;
+  readonly signal: AbortSignal;
+}
+
+async function runHeld(parts: RunParts, entry: Entry<JobRecord>, context: RunContext): Promise<Settlement> {
+  const { records, events, now, onEnd } = parts;
+  const { message, signal } = context;
+  try {
+    const run = { token: `${parts.gatewayId}/${randomUUID()}`, message };
+    const lease = await takeLease({ records, entry, signal, begin: (record) => begin(record, run, now()) });
+    const settlement = await work(parts, lease, context);
+    if (settlement !== undefined) return settlement;
+    onEnd(lease.record);
+    await announce(events, lease.record);
+    return done;
+  } catch (error) {
+    // The other run answers for the message.
+    if (error instanceof JobLost) return { kind: 'leave' };
+    // Recorded or not, announced or not: the next delivery sees, and goes on from there.
+    if (error instanceof MeshError && error.reason === 'NATS_UNAVAILABLE') return again(soonMs);
+    throw error;
+  }
+}
+
+/** Undefined when the job has ended. */
+async function work(parts: RunParts, lease: Lease, context: RunContext): Promise<Settlement | undefined> {
+  const { now } = parts;
+  try {
+    // Only a job that ends its gateway again and again gets here: no failure of it was ever recorded.
+    if (lease.record.job.attempts > maxAttempts) {
+      throw new MeshError('INTERNAL', `${maxAttempts} attempts were begun, and none ended`);
+    }
+    await runVariants(parts, lease, context);
+    await lease.change((record) => succeed(record, now()));
+    return undefined;
+  } catch (error) {
+    if (error instanceof JobLost) throw error;
+    const failure = context.signal.aborted
+      ? new MeshError('SHUTTING_DOWN', 'the gateway is stopping')
+      : toMeshError(error);
+    if (failure.reason === 'NATS_UNAVAILABLE') throw failure;
+    const { job, waits } = lease.record;
+    const ageMs = job.createTime === undefined ? 0 : now() - timestampMs(job.createTime);
+    const next =
+      job.attempts > maxAttempts
+        ? ({ kind: 'fail' } as const)
+        : afterFailure(failure, { ...job, waits, ageMs });
+    parts.log.warn(
+      { jobId: job.id, err: failure, attempts: job.attempts, next: next.kind },
+      'an attempt of a job failed',
+    );
+    switch (next.kind) {
+      case 'fail':
+        await lease.change((record) => fail(record, failure, now()));
+        return undefined;
+      case 'again':
+        await lease.change((record) => putOff(record, next.isAttempt));
+        return again(failure.reason === 'SHUTTING_DOWN' ? 0 : next.delayMs);
+      default:
+        return next satisfies never;
+    }
+  }
+}
+
+/** All that are missing, some at a time; the first failure ends the others. */
+async function runVariants(
+  parts: RunParts,
+  lease: Lease,
+  { trace, signal: parent }: RunContext,
+): Promise<void> {
+  const { claims, runVariant } = parts;
+  const { owner, source, requestId, job } = lease.record;
+  const failed = new AbortController();
+  const waiting = missingVariants(job);
+
+  async function runNext(): Promise<void> {
+    for (let variant = waiting.shift(); variant !== undefined; variant = waiting.shift()) {
+      const { name } = variant;
+      const deadline = deadlineIn(variantTimeoutMs);
+      const { signal, dispose } = createCallSignal({
+        deadline,
+        parent: AbortSignal.any([parent, failed.signal]),
+      });
+      try {
+        signal.throwIfAborted();
+        const call = { owner, requestId, trace: childOf(trace), signal, deadline, class: 'job' } as const;
+        const image = await claims.add(owner, await runVariant(call, source, variant));
+        await lease.change((record) => addResult(record, name, image));
+      } finally {
+        dispose();
+      }
+    }
+  }
+
+  const runners = Array.from({ length: Math.min(variantsAtOnce, waiting.length) }, async () => {
+    try {
+      await runNext();
+    } catch (error) {
+      // What follows the first failure is its echo.
+      if (!failed.signal.aborted) failed.abort(error);
+    }
+  });
+  await Promise.all(runners);
+  if (failed.signal.aborted) throw failed.signal.reason;
+}
