@@ -1,0 +1,141 @@
+/** Membership: one Join stream to each balancer, for as long as the replica lives. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JoinRequestSchema, LoadReportSchema, ReplicaHelloSchema } from '@imagemesh/api';
+import { BalancerService, type JoinResponse } from '@imagemesh/api';
+import type { Logger } from '@imagemesh/observe';
+import { createGrpcClient, type GrpcClient, toMeshError } from '@imagemesh/rpc';
+
+export interface MembershipOptions {
+  readonly balancerAddresses: readonly string[];
+  readonly hello: MessageInitShape<typeof ReplicaHelloSchema>;
+  /** How the replica is now. Called once for each report, of which each balancer gets the same. */
+  readonly report: () => MessageInitShape<typeof LoadReportSchema>;
+  /** A balancer asks the replica to finish and leave. */
+  readonly onDrain: (reason: string) => void;
+  readonly log: Logger;
+}
+
+export interface Membership {
+  /** Balancers that have accepted the replica, now. */
+  readonly joined: number;
+  /** Reports at once: something changed that the balancers should not learn 250 ms later. */
+  reportNow(): void;
+  /** Leaves all balancers. */
+  close(): Promise<void>;
+}
+
+const defaultReportMs = 250;
+/** What a balancer may ask for. */
+const minReportMs = 10;
+const maxReportMs = 60_000;
+const firstBackoffMs = 100;
+const maxBackoffMs = 1000;
+
+export function createMembership(options: MembershipOptions): Membership {
+  const { balancerAddresses, log } = options;
+  const ending = new AbortController();
+  const links = balancerAddresses.map((address) => createLink(address, options, ending.signal));
+  const running = links.map(({ run }) => run());
+  return {
+    get joined() {
+      return links.filter((link) => link.isJoined()).length;
+    },
+    reportNow: () => {
+      for (const link of links) link.report();
+    },
+    close: async () => {
+      ending.abort();
+      await Promise.all(running);
+      log.debug('left the balancers');
+    },
+  };
+}
+
+interface Link {
+  /** Joins, and joins again, until the end. */
+  run(): Promise<void>;
+  isJoined(): boolean;
+  /** Sends a report; none while not joined, or while the balancer does not read: the next one says more. */
+  report(): void;
+}
+
+function createLink(address: string, options: MembershipOptions, signal: AbortSignal): Link {
+  const { hello, onDrain, log } = options;
+  const client = createGrpcClient(BalancerService, address, { keepaliveMs: 1000, keepaliveTimeoutMs: 2000 });
+  let call: ReturnType<GrpcClient<typeof BalancerService>['join']> | undefined;
+  let isJoined = false;
+  let isSending = false;
+  let timer: NodeJS.Timeout | undefined;
+  let backoffMs = firstBackoffMs;
+
+  const report = () => {
+    if (call === undefined || !isJoined || isSending) return;
+    isSending = true;
+    const done = () => {
+      isSending = false;
+    };
+    call.send({ message: { case: 'report', value: options.report() } }).then(done, done);
+  };
+  const onMessage = ({ message }: JoinResponse) => {
+    switch (message.case) {
+      case 'accepted': {
+        const { balancerId, reportIntervalMs } = message.value;
+        const askedMs = reportIntervalMs > 0 ? reportIntervalMs : defaultReportMs;
+        isJoined = true;
+        backoffMs = firstBackoffMs;
+        clearInterval(timer);
+        timer = setInterval(report, Math.min(maxReportMs, Math.max(minReportMs, askedMs)));
+        report();
+        log.info({ balancer: address, balancerId }, 'joined');
+        return;
+      }
+      case 'drain':
+        onDrain(message.value.reason);
+        return;
+      case undefined:
+        // A newer balancer's message; nothing that this version could do.
+        return;
+      default:
+        message satisfies never;
+    }
+  };
+  const joinOnce = async () => {
+    const joined = client.join({ signal });
+    call = joined;
+    try {
+      const sent = joined.send({ message: { case: 'hello', value: hello } });
+      // The loop below tells why sending failed.
+      sent.catch(() => {});
+      for await (const message of joined.messages) onMessage(message);
+    } finally {
+      clearInterval(timer);
+      isJoined = false;
+      isSending = false;
+      call = undefined;
+      joined.cancel();
+    }
+  };
+
+  return {
+    isJoined: () => isJoined,
+    report,
+    run: async () => {
+      // Said once, not every second, while a balancer is away.
+      let isKnownAway = false;
+      while (!signal.aborted) {
+        try {
+          await joinOnce();
+        } catch (error) {
+          if (signal.aborted) break;
+          const { reason, message } = toMeshError(error);
+          log[isKnownAway ? 'debug' : 'warn']({ balancer: address, reason, message }, 'not joined');
+        }
+        isKnownAway = backoffMs > firstBackoffMs;
+        await sleep(backoffMs, undefined, { signal }).catch(() => {});
+        backoffMs = Math.min(maxBackoffMs, backoffMs * 2);
+      }
+      client.close();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/** The store agent's first half: the source's bytes, from the call or from the store, and what their header says. */
+import type { WorkSpec } from '@imagemesh/api';
+import {
+  checkFormatSize,
+  checkInput,
+  formatNames,
+  type ImageLimits,
+  isCodedFormat,
+  pipelineSizes,
+  probeWhole,
+  resolveOutput,
+  type Source,
+  sourceSize,
+} from '@imagemesh/image';
+import { invalidField, MeshError, type WireReader } from '@imagemesh/rpc';
+import type { BlobStore } from '@imagemesh/store';
+import type { Work } from './agents.ts';
+import { resultOf } from './read-spec.ts';
+
+/** The whole source. SIZE_MISMATCH where it has not the size announced; BLOB_NOT_FOUND. */
+export async function loadBytes(
+  spec: WorkSpec,
+  reader: WireReader,
+  store: BlobStore | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const sizeBytes = Number(spec.sizeBytes);
+  const { key } = spec.blob ?? {};
+  if (key === undefined) {
+    // A buffer of its own: pooled ones are shared, and sharp reads it from other threads.
+    const target = Buffer.allocUnsafeSlow(sizeBytes);
+    await reader.chunksInto(target);
+    return target;
+  }
+  // Chunks beside a blob would be two sources.
+  await reader.chunksInto(Buffer.alloc(0));
+  if (store === undefined) {
+    throw new MeshError('BLOB_NOT_FOUND', 'this replica shares no store', {
+      resource: { type: 'blob', name: key.value ?? '' },
+    });
+  }
+  const blob = await (key.case === 'temporaryId'
+    ? store.readTemporary(key.value)
+    : store.readImage(key.value ?? ''));
+  if (blob.sizeBytes !== sizeBytes) {
+    throw new MeshError('SIZE_MISMATCH', `size_bytes: ${sizeBytes}; the blob has ${blob.sizeBytes} bytes`, {
+      violations: [{ field: 'size_bytes', description: `must be ${blob.sizeBytes}` }],
+    });
+  }
+  return blob.bytes(signal);
+}
+
+/** The work, whole and within the limits, by the header alone: nothing has been decoded yet. */
+export function toWork(spec: WorkSpec, bytes: Uint8Array, limits: ImageLimits): Work {
+  const source = toSource(spec, bytes);
+  if (source.kind === 'encoded') checkInput(source.header, limits);
+  const sizes = pipelineSizes(sourceSize(source), spec.operations, limits);
+  const result = resultOf(spec);
+  const last = sizes.at(-1);
+  if (result.kind === 'encoded' && last !== undefined)
+    checkFormatSize(last, resolveOutput(result.output).format);
+  return { source, operations: spec.operations, sizes, result };
+}
+
+function toSource({ content }: WorkSpec, bytes: Uint8Array): Source {
+  switch (content.case) {
+    case 'pixels':
+      return { kind: 'pixels', bytes, content: content.value };
+    case 'encoded': {
+      const header = probeWhole(bytes);
+      const { format } = content.value;
+      if (format !== header.format && isCodedFormat(format)) {
+        const found = formatNames(header.format).name;
+        throw invalidField('encoded.format', `says ${formatNames(format).name}, but the bytes are ${found}`);
+      }
+      return { kind: 'encoded', bytes, header };
+    }
+    case undefined:
+      throw invalidField('content', 'must be set');
+    default:
+      return content satisfies never;
+  }
+}

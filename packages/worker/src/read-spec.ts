@@ -1,0 +1,101 @@
+/** The first message of a call: the spec, and what of it can be checked before the source's bytes come. */
+import { fromBinary } from '@bufbuild/protobuf';
+import { MetadataPolicy, ResizeRequestSchema, type WorkSpec, WorkSpecSchema } from '@imagemesh/api';
+import { checkPixels, type ImageLimits, operationName, pixelBytes, resolveOutput } from '@imagemesh/image';
+import { invalidField, MeshError, validateMessage, type WireReader } from '@imagemesh/rpc';
+import type { WorkResult } from './agents.ts';
+
+/** A spec with its metadata, ICC profile included, is far smaller. */
+const maxSpecBytes = 2 * 1024 * 1024;
+
+/** Reads the spec and checks it: INVALID_REQUEST with the field, or a limit. `operations`: what this replica does. */
+export async function readSpec(
+  reader: WireReader,
+  operations: ReadonlySet<string>,
+  limits: ImageLimits,
+): Promise<WorkSpec> {
+  const bytes = await reader.message(maxSpecBytes);
+  if (bytes === undefined) throw invalidField('spec', 'the call ended before its spec');
+  const spec = parseSpec(bytes);
+  checkSpec(spec, operations, limits);
+  return spec;
+}
+
+function parseSpec(bytes: Uint8Array): WorkSpec {
+  // FilterRequest is the same on the wire.
+  let message: ReturnType<typeof parse>;
+  try {
+    message = parse(bytes);
+  } catch (error) {
+    throw new MeshError('INVALID_REQUEST', 'the first message is not a valid protobuf message', {
+      cause: error,
+    });
+  }
+  switch (message.case) {
+    case 'spec':
+      return message.value;
+    case 'chunk':
+      throw invalidField('chunk', 'came before the spec, which must be the first message');
+    default:
+      throw invalidField('message', 'the first message must carry the spec');
+  }
+}
+
+function parse(bytes: Uint8Array) {
+  return fromBinary(ResizeRequestSchema, bytes).message;
+}
+
+export function checkSpec(spec: WorkSpec, operations: ReadonlySet<string>, limits: ImageLimits): void {
+  validateMessage(WorkSpecSchema, spec);
+  checkSize(spec, limits);
+  for (const [index, operation] of spec.operations.entries()) {
+    const path = `operations[${index}]`;
+    const name = operationName(operation, path);
+    if (!operations.has(name)) throw invalidField(`${path}.${name}`, 'is not an operation of this service');
+  }
+  if (spec.result.case === 'output') resolveOutput(spec.result.value);
+}
+
+/** Before anything of that size is allocated. */
+function checkSize({ content, sizeBytes }: WorkSpec, limits: ImageLimits): void {
+  if (content.case === 'pixels') {
+    const pixels = content.value;
+    checkPixels(
+      pixels,
+      Math.max(limits.maxInputPixels, limits.maxOutputPixels),
+      limits.maxSide,
+      'the pixels are',
+    );
+    const expected = pixelBytes(pixels);
+    if (sizeBytes === BigInt(expected)) return;
+    throw new MeshError(
+      'SIZE_MISMATCH',
+      `size_bytes: ${sizeBytes}; pixels of that shape have ${expected} bytes`,
+      {
+        violations: [{ field: 'size_bytes', description: `must be ${expected}` }],
+      },
+    );
+  }
+  if (sizeBytes <= BigInt(limits.maxInputBytes)) return;
+  throw new MeshError(
+    'BODY_TOO_LARGE',
+    `size_bytes: ${sizeBytes}; the limit is ${limits.maxInputBytes} bytes`,
+    {
+      metadata: { sizeBytes: String(sizeBytes), maxInputBytes: String(limits.maxInputBytes) },
+    },
+  );
+}
+
+/** What the result is to be, once checked. */
+export function resultOf({ result }: WorkSpec): WorkResult {
+  switch (result.case) {
+    case 'output':
+      return { kind: 'encoded', output: result.value };
+    case 'pixelResult':
+      return { kind: 'pixels', metadata: result.value.metadata ?? MetadataPolicy.UNSPECIFIED };
+    case undefined:
+      throw invalidField('result', 'must be set');
+    default:
+      return result satisfies never;
+  }
+}

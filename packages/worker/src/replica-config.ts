@@ -1,0 +1,113 @@
+/** The configuration that every kind of replica has. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { type ImageLimits, limitsFromEnv } from '@imagemesh/image';
+import {
+  ConfigError,
+  type Env,
+  type EnvDoc,
+  envChoice,
+  envInt,
+  envList,
+  envString,
+  LOG_LEVELS,
+  type LogLevel,
+} from '@imagemesh/observe';
+
+export interface ReplicaConfig {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly adminPort: number;
+  /** host:port as seen from the balancers; undefined: host and the real port. */
+  readonly advertiseAddress: string | undefined;
+  readonly balancerAddresses: readonly string[];
+  /** Undefined: no blobs, only bytes in the call. */
+  readonly storeUrl: string | undefined;
+  /** Calls at once. */
+  readonly slots: number;
+  readonly replicaId: string;
+  readonly hostId: string;
+  readonly joinToken: string;
+  /** For calls that come without a deadline. */
+  readonly defaultDeadlineMs: number;
+  readonly logLevel: LogLevel;
+  readonly limits: ImageLimits;
+}
+
+const hostPort = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/;
+
+/** Throws ConfigError. The default id is random, so call it once a process. */
+export function readReplicaConfig(env: Env, kind: 'resize' | 'filter'): ReplicaConfig {
+  const advertise = envString(env, 'ADVERTISE_ADDRESS', {
+    default: '',
+    pattern: hostPort,
+    form: 'host:port',
+  });
+  const storeUrl = envString(env, 'STORE_URL', { default: '' });
+  if (storeUrl !== '' && !storeUrl.startsWith('file:')) {
+    throw new ConfigError(
+      `STORE_URL: "${storeUrl}" is not understood; the form is file:<folder>; default none`,
+    );
+  }
+  return {
+    host: envString(env, 'HOST', { default: '127.0.0.1' }),
+    port: envInt(env, 'PORT', { default: 0, min: 0, max: 65535 }),
+    adminPort: envInt(env, 'ADMIN_PORT', { default: 0, min: 0, max: 65535 }),
+    advertiseAddress: advertise === '' ? undefined : advertise,
+    balancerAddresses: envList(env, 'BALANCER_ADDRESSES', {
+      default: ['127.0.0.1:9100'],
+      item: hostPort,
+      form: 'host:port, comma-separated',
+    }),
+    storeUrl: storeUrl === '' ? undefined : storeUrl,
+    slots: envInt(env, 'SLOTS', { default: 1, min: 1, max: 256 }),
+    replicaId: envString(env, 'REPLICA_ID', {
+      default: `${kind}-${randomBytes(4).toString('hex')}`,
+      pattern: /^[A-Za-z0-9._-]{1,64}$/,
+      form: '1 to 64 of A-Z a-z 0-9 . _ -',
+    }),
+    hostId: envString(env, 'HOST_ID', { default: hostname() }),
+    joinToken: envString(env, 'JOIN_TOKEN', { default: '' }),
+    defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 1, max: 3_600_000 }),
+    logLevel: envChoice(env, 'LOG_LEVEL', { choices: LOG_LEVELS, default: 'info' }),
+    limits: limitsFromEnv(env),
+  };
+}
+
+/** For `--help`. */
+export const replicaEnvDocs: readonly EnvDoc[] = [
+  {
+    name: 'BALANCER_ADDRESSES',
+    default: '127.0.0.1:9100',
+    doc: 'The balancers to join, host:port, comma-separated.',
+  },
+  { name: 'HOST', default: '127.0.0.1', doc: 'Address to listen on.' },
+  { name: 'PORT', default: '0', doc: 'Port to listen on; 0 for any free one.' },
+  {
+    name: 'ADVERTISE_ADDRESS',
+    default: '',
+    doc: 'host:port for the balancers to connect to, if not the listening one.',
+  },
+  { name: 'ADMIN_PORT', default: '0', doc: 'Port of /metrics, /healthz and /readyz; 0 for any free one.' },
+  {
+    name: 'STORE_URL',
+    default: '',
+    doc: 'The store shared with the gateway, file:<folder>; without it no blobs.',
+  },
+  {
+    name: 'SLOTS',
+    default: '1',
+    doc: 'Calls to run at once, 1 to 256. Replicas on one host share its cores.',
+  },
+  { name: 'REPLICA_ID', default: '<kind>-<random>', doc: 'Id, unique among running replicas.' },
+  { name: 'HOST_ID', default: '<host name>', doc: 'Replicas with the same one share a machine.' },
+  { name: 'JOIN_TOKEN', default: '', doc: 'Proves to the balancers that the replica may join.' },
+  { name: 'DEFAULT_DEADLINE_MS', default: '30000', doc: 'Longest a call without a deadline may take.' },
+  { name: 'MAX_INPUT_BYTES', default: '64MiB', doc: 'Largest source.' },
+  { name: 'MAX_INPUT_PIXELS', default: '100000000', doc: 'Most pixels of a source.' },
+  { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Most pixels of one operation's result." },
+  { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Most pixels of a pipeline's results together." },
+  { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Largest encoded result.' },
+  { name: 'LOG_LEVEL', default: 'info', doc: `One of ${LOG_LEVELS.join(', ')}.` },
+];
