@@ -1,0 +1,167 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { NodeServerRequest, NodeServerResponse } from '@imagemesh/rpc';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createCors } from './cors.ts';
+import { type Front, startFront } from './front.ts';
+
+const fronts: Front[] = [];
+afterEach(async () => {
+  await Promise.all(fronts.splice(0).map((front) => front.close(0)));
+});
+
+const limits = { maxConnections: 100, headersTimeoutMs: 300, idleTimeoutMs: 1000, stallTimeoutMs: 400 };
+
+async function start(handle: (request: NodeServerRequest, response: NodeServerResponse) => void) {
+  const front = await startFront({
+    host: '127.0.0.1',
+    port: 0,
+    limits,
+    bodyTimeoutMs: 600,
+    streams: new Map(),
+    handle,
+  });
+  fronts.push(front);
+  return front;
+}
+
+const hello = (_request: NodeServerRequest, response: NodeServerResponse) => {
+  response.writeHead(200);
+  response.write('hello');
+  end(response);
+};
+
+function end(response: NodeServerResponse): void {
+  // Both kinds of response have end().
+  (response as unknown as { end(): void }).end();
+}
+
+/** Writes raw bytes and reads until the server closes. */
+async function exchange(port: number, request: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(request);
+  return text(socket);
+}
+
+describe('startFront', () => {
+  it('serves one handler over HTTP/1.1 and HTTP/2', async () => {
+    const { port } = await start(hello);
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello');
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    expect(await text(session.request({ ':path': '/' }))).toBe('hello');
+    session.close();
+  });
+
+  it('ends an HTTP/1 request whose headers do not come to an end', async () => {
+    const { port } = await start(hello);
+    const startMs = performance.now();
+    expect(await exchange(port, 'GET / HTTP/1.1\r\nhost: x\r\n')).toMatch(/^HTTP\/1\.1 408/);
+    expect(performance.now() - startMs).toBeLessThan(1500);
+  });
+
+  it('ends an HTTP/1 request whose body does not come to an end', async () => {
+    const { port } = await start((request) => request.resume());
+    expect(await exchange(port, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc')).toMatch(
+      /^HTTP\/1\.1 408/,
+    );
+  });
+
+  it('answers 400 to what throws in the handler, and lives on', async () => {
+    const { port } = await start((request, response) => {
+      if (request.url === '/throw') throw new Error('no authority');
+      hello(request, response);
+    });
+    expect((await fetch(`http://127.0.0.1:${port}/throw`)).status).toBe(400);
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':path': '/throw' });
+    const [headers] = await once(stream, 'response');
+    expect(headers[':status']).toBe(400);
+    stream.resume();
+    session.close();
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+  });
+
+  it('cuts a reply that nobody reads, over either protocol', async () => {
+    const { port } = await start((_request, response) => {
+      response.writeHead(200);
+      for (let count = 0; count < 64; count++) response.write(Buffer.alloc(1024 * 1024));
+      end(response);
+    });
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':path': '/' });
+    const closed = Promise.all([once(socket, 'close'), once(stream, 'close')]);
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    let bytes = 0;
+    for (const reply of [socket, stream]) {
+      reply.on('data', (part: Buffer) => {
+        bytes += part.length;
+      });
+    }
+    await closed;
+    expect(bytes).toBeLessThan(60 * 1024 * 1024);
+    session.destroy();
+  });
+
+  it('lets running requests finish before it closes', async () => {
+    let release = () => {};
+    const arrived = new Promise<void>((resolve) => {
+      void start((request, response) => {
+        release = () => hello(request, response);
+        resolve();
+      }).then(({ port }) => {
+        reply = fetch(`http://127.0.0.1:${port}/`).then((got) => got.text());
+      });
+    });
+    let reply: Promise<string> | undefined;
+    await arrived;
+    const closing = fronts.splice(0)[0]?.close(5000);
+    setTimeout(release, 50);
+    expect(await reply).toBe('hello');
+    await closing;
+  });
+});
+
+describe('createCors', () => {
+  async function ask(origins: string[], init: RequestInit) {
+    const allow = createCors(origins);
+    const { port } = await start((request, response) => {
+      if (!allow(request, response)) hello(request, response);
+    });
+    return fetch(`http://127.0.0.1:${port}/imagemesh.v1.ImageService/Transform`, init);
+  }
+  const preflight = (origin: string) => ({
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'content-type',
+    },
+  });
+
+  it('answers preflights of allowed origins', async () => {
+    const reply = await ask(['https://a.example'], preflight('https://a.example'));
+    expect(reply.status).toBe(204);
+    expect(reply.headers.get('access-control-allow-origin')).toBe('https://a.example');
+    expect(reply.headers.get('access-control-allow-headers')).toMatch(/Connect-Protocol-Version/);
+    expect(reply.headers.get('vary')).toBe('Origin');
+  });
+
+  it('lets nobody else in', async () => {
+    for (const origins of [[], ['https://a.example']]) {
+      const reply = await ask(origins, preflight('https://b.example'));
+      expect(reply.headers.get('access-control-allow-origin')).toBeNull();
+      expect(reply.headers.get('access-control-allow-methods')).toBeNull();
+    }
+  });
+
+  it('lets an allowed page read the reply', async () => {
+    const reply = await ask(['*'], { method: 'POST', headers: { origin: 'https://b.example' }, body: '{}' });
+    expect(reply.headers.get('access-control-allow-origin')).toBe('*');
+    expect(reply.headers.get('access-control-expose-headers')).toMatch(/Grpc-Status/);
+    expect(await reply.text()).toBe('hello');
+  });
+});

@@ -1,0 +1,113 @@
+import { Format } from '@imagemesh/api';
+import { defaultLimits } from '@imagemesh/image';
+import { describe, expect, it } from 'vitest';
+import { createImageInspector, inspectWhole } from './inspect.ts';
+
+const noWhole = async (): Promise<Uint8Array> => {
+  throw new Error('the whole is not needed');
+};
+
+/** The header of a PNG; no more of it is read here. */
+function png(width: number, height: number): Buffer {
+  const head = Buffer.alloc(64);
+  Buffer.from('\x89PNG\r\n\x1a\n', 'latin1').copy(head);
+  head.writeUInt32BE(13, 8);
+  head.write('IHDR', 12, 'latin1');
+  head.writeUInt32BE(width, 16);
+  head.writeUInt32BE(height, 20);
+  head[24] = 8;
+  head[25] = 2;
+  head.writeUInt32BE(20, 33);
+  head.write('IDAT', 37, 'latin1');
+  return head;
+}
+
+describe('createImageInspector', () => {
+  it('finds size and format however the bytes are cut', async () => {
+    for (const step of [1, 7, 64]) {
+      const inspector = createImageInspector(defaultLimits);
+      const bytes = png(300, 200);
+      for (let at = 0; at < bytes.length; at += step) inspector.push(bytes.subarray(at, at + step));
+      inspector.end(bytes.length);
+      expect(await inspector.finish(bytes.length, noWhole)).toMatchObject({
+        format: Format.PNG,
+        width: 300,
+        height: 200,
+        sizeBytes: 64n,
+      });
+    }
+  });
+
+  it('refuses too many pixels before the bytes of them came', () => {
+    const inspector = createImageInspector(defaultLimits);
+    expect(() => inspector.push(png(60_000, 60_000))).toThrow(
+      expect.objectContaining({ reason: 'TOO_MANY_PIXELS' }),
+    );
+  });
+
+  it('refuses what is not an image after its first bytes', () => {
+    const inspector = createImageInspector(defaultLimits);
+    expect(() => inspector.push(Buffer.from('hello, this is certainly not an image at all'))).toThrow(
+      expect.objectContaining({ reason: 'NOT_AN_IMAGE' }),
+    );
+  });
+
+  it('refuses no bytes, a few bytes, and an image that ends in its header', () => {
+    const ended = (bytes: Uint8Array) => () => {
+      const inspector = createImageInspector(defaultLimits);
+      inspector.push(bytes);
+      inspector.end(bytes.length);
+    };
+    expect(ended(Buffer.alloc(0))).toThrow(expect.objectContaining({ reason: 'NOT_AN_IMAGE' }));
+    expect(ended(Buffer.from('ab'))).toThrow(expect.objectContaining({ reason: 'NOT_AN_IMAGE' }));
+    expect(ended(png(10, 10).subarray(0, 20))).toThrow(expect.objectContaining({ reason: 'DAMAGED_IMAGE' }));
+  });
+
+  it('gives up on an image whose size does not come within a megabyte', () => {
+    const inspector = createImageInspector(defaultLimits);
+    const comment = Buffer.alloc(65_537);
+    comment.writeUInt16BE(0xfffe, 0);
+    comment.writeUInt16BE(65_535, 2);
+    inspector.push(Buffer.of(0xff, 0xd8));
+    expect(() => {
+      for (let count = 0; count < 17; count++) inspector.push(comment);
+    }).toThrow(expect.objectContaining({ reason: 'DAMAGED_IMAGE' }));
+  });
+
+  it('reads a WebP again whole when its orientation lies beyond its head', async () => {
+    const bytes = webpWithOrientation(6, 1_500_000);
+    const inspector = createImageInspector(defaultLimits);
+    for (let at = 0; at < bytes.length; at += 65_536) inspector.push(bytes.subarray(at, at + 65_536));
+    inspector.end(bytes.length);
+    expect(await inspector.finish(bytes.length, async () => bytes)).toMatchObject({
+      format: Format.WEBP,
+      orientation: 6,
+    });
+    expect(inspectWhole(bytes, defaultLimits).orientation).toBe(6);
+  });
+});
+
+function webpWithOrientation(orientation: number, pixelBytes: number): Buffer {
+  const chunk = (type: string, data: Buffer) => {
+    const head = Buffer.alloc(8);
+    head.write(type, 0, 'latin1');
+    head.writeUInt32LE(data.length, 4);
+    return Buffer.concat([head, data, Buffer.alloc(data.length % 2)]);
+  };
+  const canvas = Buffer.alloc(10);
+  canvas[0] = 0x08;
+  canvas.writeUIntLE(99, 4, 3);
+  canvas.writeUIntLE(49, 7, 3);
+  const exif = Buffer.from('4d4d002a000000080001011200030000000100060000' + '00000000', 'hex');
+  exif.writeUInt16BE(orientation, 18);
+  const body = Buffer.concat([
+    chunk('VP8X', canvas),
+    chunk('VP8 ', Buffer.alloc(pixelBytes)),
+    chunk('EXIF', exif),
+  ]);
+  const head = Buffer.alloc(12);
+  head.write('RIFF', 0, 'latin1');
+  head.writeUInt32LE(body.length + 4, 4);
+  head.write('WEBP', 8, 'latin1');
+  return Buffer.concat([head, body]);
+}

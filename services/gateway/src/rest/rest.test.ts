@@ -1,0 +1,244 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { createNoEvents } from '@imagemesh/events';
+import { defaultLimits } from '@imagemesh/image';
+import { createLogger, createMetrics } from '@imagemesh/observe';
+import { openBlobStore, openClaims } from '@imagemesh/store';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createStoreImage } from '../store-image.ts';
+import { readForm } from './form.ts';
+import { imagesRoute } from './images.ts';
+import { createRest } from './index.ts';
+import { pageRoutes } from './page.ts';
+import { type Route, sendJson } from './route.ts';
+import { uploadRoute } from './upload.ts';
+
+// A whole PNG: 1x1 px, red.
+const png = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
+  'base64',
+);
+let folder: string;
+let base: string;
+let close: () => void;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rest-test-'));
+  const url = `file:${folder}/store`;
+  const store = await openBlobStore(url);
+  const claims = openClaims(url);
+  const limits = { ...defaultLimits, maxInputBytes: 100_000 };
+  const storeImage = createStoreImage({ store, claims, events: createNoEvents(), limits });
+  const page = join(folder, 'page');
+  await mkdir(join(page, 'assets'), { recursive: true });
+  await writeFile(join(page, 'index.html'), '<title>page</title>');
+  await writeFile(join(page, 'assets', 'a-1.js'), '1');
+  const echo: Route = {
+    method: 'POST',
+    pattern: /^\/echo$/,
+    name: '/echo',
+    async serve({ request, response, signal }) {
+      const fields = await readForm(request, signal, async (bytes, filename) => {
+        let size = 0;
+        for await (const part of bytes) size += part.length;
+        return `${filename}:${size}`;
+      });
+      sendJson(response, 200, Object.fromEntries(fields));
+    },
+  };
+  const rest = createRest({
+    routes: [uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
+    timeoutMs: 5000,
+    log: createLogger({ name: 'test', level: 'silent' }),
+    metrics: createMetrics('test'),
+  });
+  const server = http.createServer(rest);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  // A TCP server's address is never a string.
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  close = () => {
+    server.close();
+    server.closeAllConnections();
+    void store.close();
+  };
+});
+afterAll(async () => {
+  close();
+  await rm(folder, { recursive: true });
+});
+
+async function errorOf(reply: Response) {
+  const { error } = await reply.json();
+  return { status: reply.status, ...error };
+}
+
+function form(fields: Record<string, string | Blob>): FormData {
+  const data = new FormData();
+  for (const [name, value] of Object.entries(fields)) data.set(name, value);
+  return data;
+}
+
+describe('POST /upload and GET /images/{id}', () => {
+  it('takes a raw body or a form, and gives the same bytes back', async () => {
+    const raw = await fetch(`${base}/upload`, { method: 'POST', body: png });
+    expect(raw.status).toBe(201);
+    const image = await raw.json();
+    expect(image).toMatchObject({ format: 'FORMAT_PNG', width: 1, height: 1, size_bytes: png.length });
+    expect(image.image_id).toMatch(/^[0-9a-f]{64}$/);
+    const again = await fetch(`${base}/upload`, { method: 'POST', body: form({ image: new Blob([png]) }) });
+    expect((await again.json()).image_id).toBe(image.image_id);
+
+    const got = await fetch(`${base}${raw.headers.get('location')}`);
+    expect(Buffer.from(await got.arrayBuffer())).toEqual(png);
+    expect(Object.fromEntries(got.headers)).toMatchObject({
+      'content-type': 'image/png',
+      'content-length': String(png.length),
+      'x-content-type-options': 'nosniff',
+      etag: `"${image.image_id}"`,
+    });
+    const cached = await fetch(got.url, {
+      headers: { 'if-none-match': `W/"x", ${got.headers.get('etag')}` },
+    });
+    expect(cached.status).toBe(304);
+    const head = await fetch(got.url, { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([
+      200,
+      String(png.length),
+      '',
+    ]);
+  });
+
+  it('says what is wrong with an upload', async () => {
+    const post = async (body: BodyInit, headers: Record<string, string> = {}) =>
+      errorOf(await fetch(`${base}/upload`, { method: 'POST', body, headers }));
+    expect(await post('')).toMatchObject({ status: 415, reason: 'NOT_AN_IMAGE', code: 'invalid_argument' });
+    expect(await post('this is surely not an image, whatever else')).toMatchObject({
+      status: 415,
+      reason: 'NOT_AN_IMAGE',
+    });
+    expect(await post(png.subarray(0, 20))).toMatchObject({ status: 400, reason: 'DAMAGED_IMAGE' });
+    expect(await post(Buffer.alloc(100_001))).toMatchObject({ status: 413, reason: 'BODY_TOO_LARGE' });
+    expect(await post(form({ picture: new Blob([png]) }))).toMatchObject({
+      status: 400,
+      reason: 'INVALID_REQUEST',
+    });
+    expect(await post(form({ other: 'x' }))).toMatchObject({
+      status: 400,
+      details: { violations: [{ field: 'image' }] },
+    });
+    expect(await post(png, { 'content-type': 'multipart/form-data' })).toMatchObject({ status: 400 });
+    expect(await post(png, { 'content-type': 'multipart/form-data; boundary=x' })).toMatchObject({
+      status: 400,
+    });
+  });
+
+  it('refuses a body that grows over the limit without announcing it', async () => {
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(png);
+        for (let count = 0; count < 4; count++) controller.enqueue(Buffer.alloc(40_000));
+        controller.close();
+      },
+    });
+    const reply = await fetch(`${base}/upload`, { method: 'POST', body, duplex: 'half' } as RequestInit);
+    expect(await errorOf(reply)).toMatchObject({ status: 413, reason: 'BODY_TOO_LARGE' });
+  });
+
+  it('survives a client that leaves in the middle of its form', async () => {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    socket.write(
+      'POST /upload HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\ncontent-type: multipart/form-data; boundary=b\r\n\r\n' +
+        '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.destroy();
+    expect((await fetch(`${base}/upload`, { method: 'POST', body: png })).status).toBe(201);
+  });
+
+  it('knows no image without a claim', async () => {
+    expect(await errorOf(await fetch(`${base}/images/${'0'.repeat(64)}`))).toMatchObject({
+      status: 404,
+      reason: 'IMAGE_NOT_FOUND',
+    });
+  });
+});
+
+describe('readForm', () => {
+  const echo = async (body: BodyInit, headers: Record<string, string> = {}) =>
+    fetch(`${base}/echo`, { method: 'POST', body, headers });
+
+  it('reads every kind of form', async () => {
+    expect(await (await echo(new URLSearchParams({ width: '5', a: 'b c' }))).json()).toEqual({
+      width: '5',
+      a: 'b c',
+    });
+    expect(
+      await (await echo('{"width":5,"deep":true}', { 'content-type': 'application/json' })).json(),
+    ).toEqual({
+      width: '5',
+      deep: 'true',
+    });
+    const fields = form({ width: '5', image: new File([png], 'ä.png') });
+    expect(await (await echo(fields)).json()).toEqual({ width: '5', image: `ä.png:${png.length}` });
+  });
+
+  it('says what is wrong with a form', async () => {
+    const json = { 'content-type': 'application/json' };
+    expect(await errorOf(await echo('{', json))).toMatchObject({ status: 400, reason: 'INVALID_REQUEST' });
+    expect(await errorOf(await echo('[1]', json))).toMatchObject({ status: 400 });
+    expect(await errorOf(await echo('{"a":{}}', json))).toMatchObject({
+      details: { violations: [{ field: 'a' }] },
+    });
+    expect(await errorOf(await echo(`{"a":"${'x'.repeat(70_000)}"}`, json))).toMatchObject({ status: 413 });
+    expect(await errorOf(await echo('x', { 'content-type': 'text/plain' }))).toMatchObject({ status: 400 });
+    expect(await errorOf(await echo(form({ a: 'x'.repeat(5000) })))).toMatchObject({
+      details: { violations: [{ field: 'a' }] },
+    });
+  });
+});
+
+describe('every reply', () => {
+  it('carries the id of its request', async () => {
+    const given = await fetch(`${base}/`, { headers: { 'x-request-id': 'abc-1' } });
+    expect(given.headers.get('x-request-id')).toBe('abc-1');
+    const made = await fetch(`${base}/nowhere`, { headers: { 'x-request-id': 'no spaces please' } });
+    expect(made.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it('is JSON for what is not there, and names the methods that are', async () => {
+    expect(await errorOf(await fetch(`${base}/nowhere`))).toMatchObject({
+      status: 404,
+      reason: 'ROUTE_NOT_FOUND',
+    });
+    const wrong = await fetch(`${base}/upload`);
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST']);
+  });
+
+  it('survives paths that are no URL', async () => {
+    for (const path of ['//', '/%', '*', 'http://', '/a b']) {
+      const socket = connect(Number(new URL(base).port), '127.0.0.1');
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 40[04]/);
+    }
+  });
+});
+
+describe('the page', () => {
+  it('is served with its types, and nothing beside it', async () => {
+    const page = await fetch(`${base}/`);
+    expect(await page.text()).toBe('<title>page</title>');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const script = await fetch(`${base}/assets/a-1.js`);
+    expect(script.headers.get('content-type')).toMatch(/javascript/);
+    expect(script.headers.get('cache-control')).toContain('immutable');
+    expect((await fetch(`${base}/assets/..%2f..%2fstore`)).status).toBe(404);
+    const cached = await fetch(`${base}/`, { headers: { 'if-none-match': page.headers.get('etag') ?? '' } });
+    expect(cached.status).toBe(304);
+  });
+});

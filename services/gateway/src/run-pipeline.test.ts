@@ -1,0 +1,347 @@
+import { EventEmitter, once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  Destination,
+  Format,
+  ImageInfoSchema,
+  type Operation,
+  OperationSchema,
+  PixelContentSchema,
+  ResizeRequestSchema,
+  ResizeResponseSchema,
+  type WorkHeader,
+  WorkHeaderSchema,
+  type WorkSpec,
+} from '@imagemesh/api';
+import { defaultLimits } from '@imagemesh/image';
+import { createLogger, newTrace } from '@imagemesh/observe';
+import {
+  deadlineIn,
+  MeshError,
+  type RpcServer,
+  type ServerWireCall,
+  startRpcServer,
+  wireHandler,
+} from '@imagemesh/rpc';
+import { type BlobStore, openBlobStore } from '@imagemesh/store';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { CallContext } from './call.ts';
+import { createMemoryBudget } from './memory-budget.ts';
+import { planPipeline } from './plan.ts';
+import { createPipelineRunner, imageRef, type PipelineSource, temporaryRef } from './run-pipeline.ts';
+import { createUpstream, type Upstream } from './upstream.ts';
+
+const log = createLogger({ name: 'test', level: 'silent' });
+let folder: string;
+let store: BlobStore;
+const servers: RpcServer[] = [];
+const upstreams: Upstream[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pipeline-test-'));
+  store = await openBlobStore(`file:${folder}/store`);
+});
+afterEach(async () => {
+  await Promise.all(upstreams.splice(0).map((upstream) => upstream.close()));
+  await Promise.all(servers.splice(0).map((server) => server.close(0)));
+});
+afterAll(async () => {
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+interface Seen {
+  readonly path: string;
+  readonly headers: ServerWireCall['headers'];
+  readonly spec: WorkSpec;
+  readonly bytes: Buffer;
+}
+
+type Answer = (
+  seen: Seen,
+  wire: ServerWireCall,
+) => Promise<{ header: Partial<WorkHeader>; bytes?: Uint8Array }>;
+
+/** Stands in for a balancer and all behind it: takes the stage and answers as told. */
+async function startPeer(
+  answer: Answer,
+  port = 0,
+): Promise<{ address: string; seen: Seen[]; server: RpcServer }> {
+  const seen: Seen[] = [];
+  const serve = async (wire: ServerWireCall) => {
+    const first = await wire.reader.message();
+    if (first === undefined) throw new Error('no spec');
+    const { message } = fromBinary(ResizeRequestSchema, first);
+    if (message.case !== 'spec') throw new Error('no spec');
+    const parts: Buffer[] = [];
+    await wire.reader.eachChunk((part) => void parts.push(part), 1e9);
+    const call = { path: wire.path, headers: wire.headers, spec: message.value, bytes: Buffer.concat(parts) };
+    seen.push(call);
+    const { header, bytes } = await answer(call, wire);
+    const value = create(WorkHeaderSchema, {
+      replicaId: 'r1',
+      ...header,
+      sizeBytes: header.sizeBytes ?? BigInt(bytes?.length ?? 0),
+    });
+    await wire.writer.message(
+      toBinary(ResizeResponseSchema, create(ResizeResponseSchema, { message: { case: 'header', value } })),
+    );
+    if (bytes !== undefined) await wire.writer.chunks(bytes);
+  };
+  const paths = ['/imagemesh.v1.ResizeService/Resize', '/imagemesh.v1.FilterService/Filter'];
+  const streams = new Map(paths.map((path) => [path, wireHandler(serve)]));
+  const server = await startRpcServer({ port, routes: () => {}, streams });
+  servers.push(server);
+  return { address: `127.0.0.1:${server.port}`, seen, server };
+}
+
+function createRunner(addresses: readonly string[], budget = createMemoryBudget(1e9)) {
+  const upstream = createUpstream({ addresses, log });
+  upstreams.push(upstream);
+  return createPipelineRunner({ upstream, store, budget });
+}
+
+function context(overrides: Partial<CallContext> = {}): CallContext {
+  const signal = new AbortController().signal;
+  return {
+    requestId: 'req-1',
+    trace: newTrace(),
+    owner: 'o',
+    deadline: deadlineIn(5000),
+    signal,
+    class: 'default',
+    ...overrides,
+  };
+}
+
+const info = create(ImageInfoSchema, {
+  format: Format.PNG,
+  width: 100,
+  height: 50,
+  orientation: 1,
+  sizeBytes: 3n,
+  frames: 1,
+});
+const source: PipelineSource = { info, sizeBytes: 3, bytes: Uint8Array.of(1, 2, 3) };
+const resize = create(OperationSchema, { operation: { case: 'resize', value: { width: 10 } } });
+const blur = create(OperationSchema, { operation: { case: 'blur', value: {} } });
+
+function plan(operations: Operation[], image = info) {
+  return planPipeline({ info: image, operations, output: undefined, limits: defaultLimits });
+}
+
+const encoded: Answer = async () => ({
+  header: {
+    content: {
+      case: 'encoded',
+      value: create(ImageInfoSchema, { format: Format.PNG, width: 10, height: 5 }),
+    },
+    execMs: 2,
+  },
+  bytes: Uint8Array.of(9, 9),
+});
+const pixels: Answer = async () => ({
+  header: {
+    content: {
+      case: 'pixels',
+      value: create(PixelContentSchema, { width: 10, height: 5, channels: 3, bitDepth: 8 }),
+    },
+  },
+  bytes: new Uint8Array(150).fill(5),
+});
+const byService: Answer = (seen, wire) => (seen.path.includes('Resize') ? pixels : encoded)(seen, wire);
+
+describe('one stage', () => {
+  it('sends spec, bytes and what the balancer routes by; holds the reply', async () => {
+    const budget = createMemoryBudget(1e9);
+    const { address, seen } = await startPeer(encoded);
+    const call = context({ class: 'job' });
+    const result = await createRunner([address], budget).run(call, source, plan([resize]));
+    expect(result).toMatchObject({ sizeBytes: 2, held: { kind: 'memory' }, info: { width: 10 } });
+    expect(result.report.stages).toMatchObject([{ replicaId: 'r1', operations: ['resize'], execMs: 2 }]);
+    const [stage] = seen;
+    expect(stage?.bytes).toEqual(Buffer.of(1, 2, 3));
+    expect(stage?.spec).toMatchObject({
+      sizeBytes: 3n,
+      content: { case: 'encoded', value: { format: Format.PNG } },
+      result: { case: 'output', value: { format: Format.PNG } },
+      destination: Destination.INLINE,
+    });
+    expect(stage?.headers).toMatchObject({ 'im-op': 'resize', 'im-class': 'job', 'x-request-id': 'req-1' });
+    expect(Number(stage?.headers['im-cost'])).toBeGreaterThan(0);
+    expect(stage?.headers['im-store']).toBeUndefined();
+    expect(stage?.headers.traceparent).toContain(call.trace.traceId);
+    expect(stage?.headers['grpc-timeout']).toBeDefined();
+    expect(budget.usedBytes).toBe(2);
+    await result.release();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('sends a stored image by reference, with the store that it needs', async () => {
+    const { address, seen } = await startPeer(encoded);
+    const id = 'a'.repeat(64);
+    await createRunner([address]).run(context(), { info, sizeBytes: 3, blob: imageRef(id) }, plan([resize]));
+    expect(seen[0]?.bytes).toHaveLength(0);
+    expect(seen[0]?.spec.blob?.key).toEqual({ case: 'imageId', value: id });
+    expect(seen[0]?.headers['im-store']).toBe(store.id);
+  });
+
+  it('turns a blob that is gone into an image that is not found', async () => {
+    const { address } = await startPeer(async () => {
+      throw new MeshError('BLOB_NOT_FOUND', 'gone');
+    });
+    const stored = { info, sizeBytes: 3, blob: imageRef('a'.repeat(64)) };
+    await expect(createRunner([address]).run(context(), stored, plan([]))).rejects.toMatchObject({
+      reason: 'IMAGE_NOT_FOUND',
+    });
+  });
+
+  it('lets the replica save the result of a job as an image', async () => {
+    const id = 'b'.repeat(64);
+    const { address, seen } = await startPeer(async (call, wire) => ({
+      header: { ...(await encoded(call, wire)).header, blob: imageRef(id), sizeBytes: 77n },
+    }));
+    const result = await createRunner([address]).run(context(), source, plan([resize]), { isStored: true });
+    expect(result).toMatchObject({ held: { kind: 'image', id }, sizeBytes: 77 });
+    expect(seen[0]?.spec.destination).toBe(Destination.IMAGE);
+  });
+
+  it('refuses a reply that does not fit in the memory left', async () => {
+    const { address } = await startPeer(encoded);
+    await expect(
+      createRunner([address], createMemoryBudget(1)).run(context(), source, plan([])),
+    ).rejects.toMatchObject({
+      reason: 'OVERLOADED',
+    });
+  });
+
+  it('passes on what the replica says, details and all, after one try', async () => {
+    const { address, seen } = await startPeer(async () => {
+      throw new MeshError('OPERATION_OUT_OF_BOUNDS', 'outside', {
+        violations: [{ field: 'operations[0].crop', description: 'outside' }],
+      });
+    });
+    const running = createRunner([address]).run(context(), source, plan([]));
+    await expect(running).rejects.toMatchObject({
+      reason: 'OPERATION_OUT_OF_BOUNDS',
+      violations: [{ field: 'operations[0].crop' }],
+    });
+    expect(seen).toHaveLength(1);
+  });
+});
+
+describe('several stages', () => {
+  it('hands pixels on, in memory, and gives their memory back', async () => {
+    const budget = createMemoryBudget(1e9);
+    const { address, seen } = await startPeer(byService);
+    const result = await createRunner([address], budget).run(context(), source, plan([resize, blur]));
+    expect(seen.map(({ path }) => path.split('/')[2])).toEqual(['Resize', 'Filter']);
+    expect(seen[0]?.spec.result.case).toBe('pixelResult');
+    expect(seen[1]?.spec).toMatchObject({
+      content: { case: 'pixels', value: { width: 10, height: 5 } },
+      sizeBytes: 150n,
+    });
+    expect(seen[1]?.bytes).toEqual(Buffer.alloc(150, 5));
+    expect(result.report.stages.map(({ operations }) => operations)).toEqual([['resize'], ['blur']]);
+    expect(budget.usedBytes).toBe(2);
+    await result.release();
+  });
+
+  it('hands large pixels on as a temporary blob and deletes it, whether the next stage works or not', async () => {
+    let isFailing = false;
+    const ids: string[] = [];
+    const { address, seen } = await startPeer(async (call, wire) => {
+      if (call.path.includes('Filter')) {
+        if (isFailing) throw new MeshError('INTERNAL', 'no');
+        return encoded(call, wire);
+      }
+      const { id } = await store.putTemporary(new Uint8Array(150), { maxBytes: 1000 });
+      ids.push(id);
+      return { header: { ...(await pixels(call, wire)).header, blob: temporaryRef(id), sizeBytes: 150n } };
+    });
+    const runner = createRunner([address]);
+    const large = create(OperationSchema, {
+      operation: { case: 'resize', value: { width: 3000, height: 2000 } },
+    });
+    await runner.run(context(), source, plan([large, blur]));
+    expect(seen[0]?.spec.destination).toBe(Destination.TEMPORARY);
+    expect(seen[1]?.spec.blob?.key).toEqual({ case: 'temporaryId', value: ids[0] });
+    isFailing = true;
+    await expect(runner.run(context(), source, plan([large, blur]))).rejects.toMatchObject({
+      reason: 'INTERNAL',
+    });
+    for (const id of ids)
+      await expect(store.readTemporary(id)).rejects.toMatchObject({ reason: 'BLOB_NOT_FOUND' });
+  });
+});
+
+describe('balancers that are lost', () => {
+  it('sends the stage to another one at once', async () => {
+    const { address } = await startPeer(encoded);
+    const gone = await startPeer(encoded);
+    await gone.server.close(0);
+    const runner = createRunner([gone.address, address]);
+    for (let count = 0; count < 5; count++) {
+      expect((await runner.run(context(), source, plan([]))).sizeBytes).toBe(2);
+    }
+  });
+
+  it('sends it again when the connection breaks in the middle of the work, or of the reply', async () => {
+    let calls = 0;
+    const { address } = await startPeer(async (call, wire) => {
+      calls++;
+      if (calls === 1) servers[0]?.close(0);
+      return encoded(call, wire);
+    });
+    const other = await startPeer(encoded);
+    const runner = createRunner([address, other.address]);
+    const results = await Promise.all(
+      Array.from({ length: 6 }, () => runner.run(context(), source, plan([]))),
+    );
+    expect(results.every(({ sizeBytes }) => sizeBytes === 2)).toBe(true);
+  });
+
+  it('waits for the only one to come back, within the deadline', async () => {
+    const first = await startPeer(encoded);
+    await first.server.close(0);
+    const runner = createRunner([first.address]);
+    const running = runner.run(context(), source, plan([]));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    await startPeer(encoded, first.server.port);
+    expect((await running).sizeBytes).toBe(2);
+  });
+
+  it('gives up at the deadline, and says which', async () => {
+    const first = await startPeer(encoded);
+    await first.server.close(0);
+    const deadline = deadlineIn(200);
+    const running = createRunner([first.address]).run(context({ deadline }), source, plan([]));
+    await expect(running).rejects.toMatchObject({
+      reason: expect.stringMatching(/BALANCER_UNREACHABLE|DEADLINE_EXCEEDED/),
+    });
+  });
+});
+
+describe('cancelling', () => {
+  it('reaches the other end', async () => {
+    const leaving = new AbortController();
+    const peer = new EventEmitter();
+    const atWork = once(peer, 'work');
+    const stopped = once(peer, 'stop');
+    const { address } = await startPeer(async (_call, wire) => {
+      peer.emit('work');
+      await once(wire.signal, 'abort');
+      peer.emit('stop');
+      throw new MeshError('CANCELLED', 'gone');
+    });
+    const running = createRunner([address]).run(context({ signal: leaving.signal }), source, plan([]));
+    running.catch(() => {});
+    await atWork;
+    leaving.abort(new MeshError('CANCELLED', 'the caller left'));
+    await stopped;
+    await expect(running).rejects.toMatchObject({ reason: 'CANCELLED' });
+  });
+});
