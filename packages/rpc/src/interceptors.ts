@@ -18,7 +18,7 @@ import {
   type TraceContext,
 } from '@imagemesh/observe';
 import { toConnectError } from './connect-errors.ts';
-import { createCallSignal, type Deadline, deadlineIn, parseGrpcTimeout } from './deadline.ts';
+import { cancelled, createCallSignal, type Deadline, deadlineIn, parseGrpcTimeout } from './deadline.ts';
 import type { MeshError } from './errors.ts';
 import { toMeshError } from './mesh-errors.ts';
 import { IM_REASON, REQUEST_ID_HEADER, requestIdFrom, TRACEPARENT_HEADER } from './metadata.ts';
@@ -129,7 +129,7 @@ async function* relayed(
     throw withIds(known, requestId);
   } finally {
     // The client left between two messages.
-    if (!isOver) finish(undefined);
+    if (!isOver) finish(cancelled());
   }
 }
 

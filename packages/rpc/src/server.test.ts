@@ -32,8 +32,10 @@ async function serve(routes: Routes, options: Partial<RpcHandlerOptions> = {}) {
 
 const good = { source: { source: { case: 'data', value: Buffer.from('x') } } } as const;
 
-const resizeTo = (width: number) =>
-  ({ ...good, operations: [{ operation: { case: 'resize', value: { width } } }] }) as const;
+const resizeTo = (width: number) => ({
+  ...good,
+  operations: [{ operation: { case: 'resize' as const, value: { width } } }],
+});
 
 /** A plain HTTP/2 POST of that body. */
 async function post(port: number, path: string, body: Buffer, headers: Record<string, string> = {}) {

@@ -1,5 +1,6 @@
 /** Graceful end of an HTTP/2 server. */
 import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import { tuneSession } from './http2-options.ts';
 
 export interface SessionTracker {
@@ -15,6 +16,12 @@ export interface SessionTracker {
 /** Widens the window of each connection of the server and keeps track of it. */
 export function trackSessions(server: Http2Server): SessionTracker {
   const sessions = new Set<ServerHttp2Session>();
+  // A session that was closed first is destroyed by a mere FIN, which a peer that hangs never answers.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   let isClosing = false;
   let onEmpty: (() => void) | undefined;
   server.on('session', (session) => {
@@ -39,6 +46,7 @@ export function trackSessions(server: Http2Server): SessionTracker {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
           for (const session of sessions) session.destroy();
+          for (const socket of sockets) socket.destroy();
           resolve();
         }, graceMs);
         onEmpty = () => {

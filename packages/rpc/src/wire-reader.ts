@@ -120,7 +120,8 @@ export class StreamReader implements WireReader {
 
   #onData(bytes: Buffer): void {
     if (this.#isDiscarding) return;
-    this.#kept = bytes;
+    // A paused stream emits nothing more; should it ever, nothing is lost.
+    this.#kept = this.#kept === undefined ? bytes : Buffer.concat([this.#kept.subarray(this.#keptAt), bytes]);
     this.#keptAt = 0;
     this.#advance();
   }

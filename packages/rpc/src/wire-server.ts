@@ -136,9 +136,19 @@ function respond(
   );
   stream.once('wantTrailers', () => {
     const result = outcome();
-    stream.sendTrailers({ ...trailers, ...(result ? statusTrailers(result) : { 'grpc-status': '0' }) });
+    stream.sendTrailers({
+      ...printable(trailers),
+      ...(result ? statusTrailers(result) : { 'grpc-status': '0' }),
+    });
     stopReading(stream);
   });
+}
+
+/** A byte that HTTP does not allow in a trailer would throw where nobody catches. */
+function printable(trailers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(trailers).map(([name, value]) => [name, value.replace(/[^\x20-\x7e]/g, '?')]),
+  );
 }
 
 function sendStatus(
@@ -149,7 +159,12 @@ function sendStatus(
 ): void {
   if (result !== null && !stream.headersSent) {
     stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc', ...trailers, ...statusTrailers(result) },
+      {
+        ':status': 200,
+        'content-type': 'application/grpc',
+        ...printable(trailers),
+        ...statusTrailers(result),
+      },
       { endStream: true },
     );
     stopReading(stream);
