@@ -1,8 +1,12 @@
 /** Membership: one Join stream to each balancer, for as long as the replica lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { JoinRequestSchema, LoadReportSchema, ReplicaHelloSchema } from '@imagemesh/api';
-import { BalancerService, type JoinResponse } from '@imagemesh/api';
+import {
+  BalancerService,
+  type JoinResponse,
+  type LoadReportSchema,
+  type ReplicaHelloSchema,
+} from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import { createGrpcClient, type GrpcClient, toMeshError } from '@imagemesh/rpc';
 

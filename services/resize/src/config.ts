@@ -1,0 +1,14 @@
+/** The configuration of a resize replica, from the environment. */
+import type { Env, EnvDoc } from '@imagemesh/observe';
+import { type ReplicaConfig, readReplicaConfig, replicaEnvDocs } from '@imagemesh/worker';
+
+export interface Config {
+  readonly replica: ReplicaConfig;
+}
+
+/** Throws ConfigError. */
+export function readConfig(env: Env): Config {
+  return { replica: readReplicaConfig(env, 'resize') };
+}
+
+export const envDocs: readonly EnvDoc[] = replicaEnvDocs;
