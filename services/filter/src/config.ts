@@ -1,6 +1,6 @@
 /** The configuration of a filter replica, from the environment. */
-import { type Env, envInt } from '@imagemesh/observe';
-import { type ReplicaConfig, readReplicaConfig } from '@imagemesh/worker';
+import { type Env, type EnvDoc, envInt } from '@imagemesh/observe';
+import { type ReplicaConfig, readReplicaConfig, replicaEnvDocs } from '@imagemesh/worker';
 
 export interface Config {
   readonly replica: ReplicaConfig;
@@ -18,3 +18,13 @@ export function readConfig(env: Env): Config {
     maxFilterPixels: envInt(env, 'MAX_FILTER_PIXELS', { default: safePixels, min: 1, max: safePixels }),
   };
 }
+
+/** For `--help`. */
+export const filterEnvDocs: readonly EnvDoc[] = [
+  ...replicaEnvDocs,
+  {
+    name: 'MAX_FILTER_PIXELS',
+    default: String(safePixels),
+    doc: 'Most pixels of an image that is filtered.',
+  },
+];

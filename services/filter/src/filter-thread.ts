@@ -18,18 +18,15 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/**
- * Starts `thread.ts` as it lies beside this file: compiled in `dist`, or as TypeScript under vitest and tsx, whose
- * loader a worker thread does not inherit.
- */
-export function spawnFilterThread(data: ThreadData): Worker {
-  const isSource = import.meta.url.endsWith('.ts');
-  const entry = new URL(isSource ? './thread.ts' : './thread.js', import.meta.url);
-  return new Worker(entry, {
-    workerData: data,
-    name: 'filter',
-    ...(isSource && { execArgv: ['--import', 'tsx', '--conditions=source'] }),
-  });
+/** Starts `thread.ts` as it lies beside this file: compiled, or as TypeScript under vitest and tsx. */
+export function spawnFilterThread(workerData: ThreadData): Worker {
+  if (!import.meta.url.endsWith('.ts')) {
+    return new Worker(new URL('./thread.js', import.meta.url), { workerData, name: 'filter' });
+  }
+  // `--import tsx` does nothing in a worker thread (privatenumber/tsx#354): the thread registers the loader itself.
+  const entry = new URL('./thread.ts', import.meta.url).href;
+  const script = `import('tsx/esm/api').then(({ register }) => { register(); return import('${entry}'); })`;
+  return new Worker(script, { eval: true, workerData, name: 'filter', execArgv: ['--conditions=source'] });
 }
 
 export class FilterThread {

@@ -5,7 +5,7 @@
  * Filters work on the colours alone and put the alpha plane back as it was: OpenCV knows no alpha, and medianBlur no
  * two-channel image.
  */
-import { FlipDirection, type Operation } from '@imagemesh/api';
+import { FlipDirection, type Operation, OperationSchema } from '@imagemesh/api';
 import { type MatScope, withMats } from './mat-scope.ts';
 import type { Mat, OpenCv } from './opencv.ts';
 
@@ -75,6 +75,11 @@ const kernels: { readonly [Case in KernelCase]: Kernel<ValueOf<Case>> } = {
     return rotated;
   },
 };
+
+/** Proto field names of the operations that this service does: "gaussian_blur". */
+export const filterOperations: readonly string[] = Object.keys(kernels).map(
+  (name) => OperationSchema.fields.find(({ localName }) => localName === name)?.name ?? name,
+);
 
 /** Whether this service does the operation. */
 export function isKernelCase(name: string | undefined): name is KernelCase {

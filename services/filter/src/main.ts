@@ -1,4 +1,5 @@
 import { runService } from '@imagemesh/observe';
+import { filterEnvDocs, readConfig } from './config.ts';
 import { startFilter } from './server.ts';
 
-await runService({ name: 'filter', start: startFilter });
+await runService({ name: 'filter', start: startFilter, envDocs: filterEnvDocs, readConfig });

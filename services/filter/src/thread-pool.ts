@@ -38,8 +38,8 @@ export interface ThreadLease {
 export interface ThreadPool {
   /** Waits for a thread. REPLICA_BUSY if as many wait already as there are threads; the signal's reason on abort. */
   lease(signal: AbortSignal): Promise<ThreadLease>;
-  /** Resolves once every thread has started. */
-  ready(): Promise<void>;
+  /** Resolves once every thread has started; rejects with the signal's reason on abort. */
+  ready(signal?: AbortSignal): Promise<void>;
   /** Threads that have started and not ended. */
   readonly threadCount: number;
   /** Ends all threads. */
@@ -178,8 +178,8 @@ export function createThreadPool({
       if (waiters.size >= size) throw new MeshError('REPLICA_BUSY', 'every filter thread is in use');
       return createLease(await waitForThread(waiters, signal), signal);
     },
-    async ready() {
-      await started;
+    async ready(signal) {
+      await (signal === undefined ? started : rejectOnAbort(started, signal));
     },
     get threadCount() {
       return threads.size;
@@ -219,6 +219,7 @@ function waitForThread(waiters: Set<Waiter>, signal: AbortSignal): Promise<Filte
 function rejectOnAbort<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
