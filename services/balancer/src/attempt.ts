@@ -132,8 +132,12 @@ export class Attempt {
     if (trailers?.['grpc-status'] !== undefined) {
       if (this.#isCommitted) return { kind: 'replied', trailers };
       const failure = failureOfStatus(trailers);
-      if (failure !== undefined) return { kind: 'failed', failure, what: String(trailers['grpc-message'] ?? failure) };
-      return { kind: 'status', headers: this.#trailers === undefined ? trailers : { ...this.#head, ...this.#trailers } };
+      if (failure !== undefined)
+        return { kind: 'failed', failure, what: String(trailers['grpc-message'] ?? failure) };
+      return {
+        kind: 'status',
+        headers: this.#trailers === undefined ? trailers : { ...this.#head, ...this.#trailers },
+      };
     }
     return { kind: 'failed', ...this.#loss() };
   }
@@ -143,8 +147,10 @@ export class Attempt {
     const { pool } = this.#options;
     const why = this.#error instanceof Error ? this.#error.message : `stream closed with code ${rstCode}`;
     if (!pool.wasConnected(this.#stream)) return { failure: 'refused', what: `no connection: ${why}` };
-    if (rstCode === constants.NGHTTP2_REFUSED_STREAM) return { failure: 'refused', what: 'the stream was refused' };
-    if (session === undefined || session.destroyed) return { failure: 'died', what: `the connection broke: ${why}` };
+    if (rstCode === constants.NGHTTP2_REFUSED_STREAM)
+      return { failure: 'refused', what: 'the stream was refused' };
+    if (session === undefined || session.destroyed)
+      return { failure: 'died', what: `the connection broke: ${why}` };
     if (this.#head !== undefined && rstCode === constants.NGHTTP2_NO_ERROR) {
       return { failure: 'reset', what: `the reply ended without a status (HTTP ${this.#head[':status']})` };
     }

@@ -35,7 +35,11 @@ const unknownCostMs = 20;
 const maxCostMs = 600_000;
 const maxOperations = 32;
 
-export function readCallInfo(headers: IncomingHttpHeaders, worker: WorkerKind, defaultDeadlineMs: number): CallInfo {
+export function readCallInfo(
+  headers: IncomingHttpHeaders,
+  worker: WorkerKind,
+  defaultDeadlineMs: number,
+): CallInfo {
   const timeoutMs = parseGrpcTimeout(headers[GRPC_TIMEOUT_HEADER]) ?? defaultDeadlineMs;
   const parent = parseTraceparent(headers[TRACEPARENT_HEADER]);
   return {

@@ -1,6 +1,19 @@
 /** One call on its way through: it waits, runs, perhaps runs again, and ends with a gRPC status whatever happens. */
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { cancelled, deadlineExceeded, ERROR_CODES, IM_REASON, MeshError, remainingMs, toMeshError } from '@imagemesh/rpc';
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import {
+  cancelled,
+  deadlineExceeded,
+  ERROR_CODES,
+  IM_REASON,
+  MeshError,
+  remainingMs,
+  toMeshError,
+} from '@imagemesh/rpc';
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallClass, Needs, WaitingCall } from './dispatch.ts';
@@ -48,7 +61,12 @@ const deadlineSlackMs = 250;
 
 type Phase =
   | { readonly kind: 'waiting'; readonly sinceMs: number }
-  | { readonly kind: 'running'; readonly sinceMs: number; readonly replica: Replica; readonly attempt: Attempt | undefined }
+  | {
+      readonly kind: 'running';
+      readonly sinceMs: number;
+      readonly replica: Replica;
+      readonly attempt: Attempt | undefined;
+    }
   | { readonly kind: 'over' };
 
 export class ProxiedCall implements WaitingCall {
@@ -153,7 +171,11 @@ export class ProxiedCall implements WaitingCall {
         onEnd: (end) => this.#attemptEnded(replica, nowMs, end),
       });
     } catch (error) {
-      this.#attemptEnded(replica, nowMs, { kind: 'failed', failure: 'refused', what: toMeshError(error).message });
+      this.#attemptEnded(replica, nowMs, {
+        kind: 'failed',
+        failure: 'refused',
+        what: toMeshError(error).message,
+      });
       return;
     }
     this.#phase = { kind: 'running', sinceMs: nowMs, replica, attempt };
@@ -235,7 +257,10 @@ export class ProxiedCall implements WaitingCall {
     }
     const error =
       failure === 'busy'
-        ? new MeshError('REPLICA_BUSY', `replica ${replica.id} was full, and the body is too large to send again`)
+        ? new MeshError(
+            'REPLICA_BUSY',
+            `replica ${replica.id} was full, and the body is too large to send again`,
+          )
         : new MeshError('REPLICA_LOST', `replica ${replica.id} was lost while it worked`, {
             metadata: { replica: replica.id, attempts: String(this.#attempts) },
             cause: new Error(what),

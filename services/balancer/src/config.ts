@@ -45,7 +45,11 @@ export function readConfig(env: Env): Config {
       pattern: /^[A-Za-z0-9._-]{1,64}$/,
       form: '1 to 64 of A-Z a-z 0-9 . _ -',
     }),
-    joinToken: envString(env, 'JOIN_TOKEN', { default: '', pattern: /^.{1,4096}$/, form: 'at most 4096 characters' }),
+    joinToken: envString(env, 'JOIN_TOKEN', {
+      default: '',
+      pattern: /^.{1,4096}$/,
+      form: 'at most 4096 characters',
+    }),
     maxReplicas: envInt(env, 'MAX_REPLICAS', { default: 256, min: 1, max: 10_000 }),
     reportIntervalMs: envInt(env, 'REPORT_INTERVAL_MS', { default: 250, min: 10, max: 60_000 }),
     suspectAfterMs: envInt(env, 'SUSPECT_AFTER_MS', { default: 750, min: 10, max: 600_000 }),
@@ -73,9 +77,17 @@ export const envDocs: readonly EnvDoc[] = [
   { name: 'DEAD_AFTER_MS', default: '1500', doc: 'A replica whose last report is older is gone.' },
   { name: 'DEAD_LISTED_MS', default: '60000', doc: 'How long a dead replica is listed.' },
   { name: 'MAX_QUEUED_CALLS', default: '1024', doc: 'Calls waiting; more are refused.' },
-  { name: 'MAX_HELD_BYTES', default: '256MiB', doc: 'Request bodies held by all calls; at the limit none may queue.' },
+  {
+    name: 'MAX_HELD_BYTES',
+    default: '256MiB',
+    doc: 'Request bodies held by all calls; at the limit none may queue.',
+  },
   { name: 'MAX_HELD_BYTES_PER_CALL', default: '16MiB', doc: 'Longer request bodies are not sent twice.' },
-  { name: 'NO_REPLICA_GRACE_MS', default: '2000', doc: 'How long a call waits for a replica that can run it.' },
+  {
+    name: 'NO_REPLICA_GRACE_MS',
+    default: '2000',
+    doc: 'How long a call waits for a replica that can run it.',
+  },
   { name: 'MAX_ATTEMPTS', default: '3', doc: 'Replicas that a call is tried on.' },
   { name: 'DEFAULT_DEADLINE_MS', default: '30000', doc: 'For calls that set none.' },
 ];

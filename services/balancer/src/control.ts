@@ -26,7 +26,8 @@ export function createControl(options: ControlOptions): Control {
   let watches = 0;
 
   const list = (worker: WorkerKind) => {
-    const isAsked = (of: { readonly worker: WorkerKind }) => worker === WorkerKind.UNSPECIFIED || of.worker === worker;
+    const isAsked = (of: { readonly worker: WorkerKind }) =>
+      worker === WorkerKind.UNSPECIFIED || of.worker === worker;
     const listed = fleet.listed();
     return {
       replicas: replicaMessages(listed, balancerId).filter(isAsked),
@@ -54,10 +55,15 @@ export function createControl(options: ControlOptions): Control {
       router.service(BalancerService, {
         join: (requests, context) => join(requests, context.signal, options),
         listReplicas: ({ worker }) => list(worker),
-        watchReplicas: ({ minIntervalMs }, context) => watch(minIntervalMs || defaultWatchIntervalMs, context.signal),
+        watchReplicas: ({ minIntervalMs }, context) =>
+          watch(minIntervalMs || defaultWatchIntervalMs, context.signal),
         drainReplica: ({ replicaId, reason }) => {
           const replica = fleet.drain(replicaId, reason);
-          return { replica: replicaMessages(fleet.listed(), balancerId).find((each) => each.replicaId === replica.id) };
+          return {
+            replica: replicaMessages(fleet.listed(), balancerId).find(
+              (each) => each.replicaId === replica.id,
+            ),
+          };
         },
       });
     },

@@ -123,7 +123,12 @@ export function canRun({ worker, operations, storeId }: Needs, replica: Capabili
 
 function placeOf(view: ReplicaView): Place {
   const { inFlight, outstandingMs } = view;
-  return { view, free: view.isRunningAlone ? 0 : Math.max(0, view.credits - inFlight), inFlight, outstandingMs };
+  return {
+    view,
+    free: view.isRunningAlone ? 0 : Math.max(0, view.credits - inFlight),
+    inFlight,
+    outstandingMs,
+  };
 }
 
 /** Where it may run, free or not: away from the replicas that failed it, unless there are no others. */

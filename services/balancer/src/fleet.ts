@@ -85,7 +85,8 @@ export class Fleet {
     const pool = createSessionPool(hello.address, {
       keepalive: ping,
       connectTimeoutMs,
-      unreachable: (cause) => new MeshError('REPLICA_LOST', `no connection to replica ${hello.replicaId}`, { cause }),
+      unreachable: (cause) =>
+        new MeshError('REPLICA_LOST', `no connection to replica ${hello.replicaId}`, { cause }),
     });
     try {
       await pool.connect();
@@ -137,6 +138,11 @@ export class Fleet {
     }, ms);
   }
 
+  /** A call on it has ended: the first success makes it ready, the last call lets it go. */
+  callEnded(replica: Replica): void {
+    if (replica.condition !== 'ready') this.#judge(replica);
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const replicas = this.living();
@@ -162,7 +168,10 @@ export class Fleet {
   #settle(replica: Replica, link: JoinLink): Membership {
     replica.link = link;
     const { id, address, hello } = replica;
-    this.#options.log.info({ replica: id, address, slots: hello.slots, build: hello.build }, 'replica joined');
+    this.#options.log.info(
+      { replica: id, address, slots: hello.slots, build: hello.build },
+      'replica joined',
+    );
     this.#judge(replica);
     this.#options.onChange(replica.worker);
     return {

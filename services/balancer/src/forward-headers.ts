@@ -1,7 +1,13 @@
 /** Headers from one hop to the next. Pure. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatTraceparent } from '@imagemesh/observe';
-import { formatGrpcTimeout, GRPC_TIMEOUT_HEADER, REQUEST_ID_HEADER, remainingMs, TRACEPARENT_HEADER } from '@imagemesh/rpc';
+import {
+  formatGrpcTimeout,
+  GRPC_TIMEOUT_HEADER,
+  REQUEST_ID_HEADER,
+  remainingMs,
+  TRACEPARENT_HEADER,
+} from '@imagemesh/rpc';
 import type { CallInfo } from './call-info.ts';
 
 /** They belong to one connection (RFC 9110 §7.6.1) or one message length, not to the call. */
@@ -21,7 +27,12 @@ const hopByHop: ReadonlySet<string> = new Set([
 ]);
 
 /** The call's headers for a replica: the time left, the balancer's span, the rest as it came. */
-export function requestHeaders(incoming: IncomingHttpHeaders, call: CallInfo, address: string, nowMs: number): OutgoingHttpHeaders {
+export function requestHeaders(
+  incoming: IncomingHttpHeaders,
+  call: CallInfo,
+  address: string,
+  nowMs: number,
+): OutgoingHttpHeaders {
   const headers = passedOn(incoming);
   headers[':method'] = 'POST';
   headers[':scheme'] = 'http';

@@ -64,7 +64,8 @@ export function createBalancerMetrics(
     help: 'Calls waiting.',
     labelNames: ['worker'],
     collect() {
-      for (const { worker, queued } of scheduler.queueStates()) this.set({ worker: workerName(worker) }, queued);
+      for (const { worker, queued } of scheduler.queueStates())
+        this.set({ worker: workerName(worker) }, queued);
     },
   });
   metrics.gauge({

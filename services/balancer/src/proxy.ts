@@ -35,9 +35,6 @@ export interface Proxy {
   close(graceMs: number): Promise<void>;
 }
 
-/** How long callers get to fetch the last status. */
-const lastWordMs = 100;
-
 export function createProxy(options: ProxyOptions): Proxy {
   const { scheduler, fleet, metrics, rng } = options;
   const open = new Set<ProxiedCall>();
@@ -58,6 +55,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     withdraw: (call) => scheduler.withdraw(call),
     slotFreed: (replica) => {
       if (replica.busyInARow > 0) fleet.pause(replica, busyPauseMs(replica.busyInARow, rng));
+      fleet.callEnded(replica);
       scheduler.pump(replica.worker);
     },
     onStart: metrics.started,
@@ -105,7 +103,6 @@ export function createProxy(options: ProxyOptions): Proxy {
       ]);
       if (open.size === 0) return;
       for (const call of [...open]) call.fail(shuttingDown());
-      await new Promise((resolve) => setTimeout(resolve, lastWordMs));
     },
   };
 }

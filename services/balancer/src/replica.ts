@@ -194,7 +194,11 @@ export class Replica implements ReplicaView {
     const isFault = !callersFault.has(status);
     this.#busyInARow = 0;
     if (status === 0) this.#hasSucceeded = true;
-    this.#count(ms, !isFault, `${trailers[IM_REASON] ?? `gRPC status ${status}`}: ${trailers['grpc-message'] ?? ''}`);
+    this.#count(
+      ms,
+      !isFault,
+      `${trailers[IM_REASON] ?? `gRPC status ${status}`}: ${trailers['grpc-message'] ?? ''}`,
+    );
   }
 
   #count(ms: number, isSuccess: boolean, what: string): void {

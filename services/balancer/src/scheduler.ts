@@ -50,9 +50,13 @@ export class Scheduler {
     if (!call.isWaiting || (this.#calls.size <= maxQueuedCalls && !held.isFull)) return;
     this.withdraw(call);
     const byBytes = held.isFull;
-    throw new MeshError('QUEUE_FULL', `the balancer's queue is full (${byBytes ? 'bytes held' : 'calls waiting'})`, {
-      metadata: byBytes ? { limit_bytes: String(held.max) } : { limit_calls: String(maxQueuedCalls) },
-    });
+    throw new MeshError(
+      'QUEUE_FULL',
+      `the balancer's queue is full (${byBytes ? 'bytes held' : 'calls waiting'})`,
+      {
+        metadata: byBytes ? { limit_bytes: String(held.max) } : { limit_calls: String(maxQueuedCalls) },
+      },
+    );
   }
 
   /** Takes a call that has run, at its old place; it has been admitted and is never refused. */
@@ -95,7 +99,11 @@ export class Scheduler {
   }
 
   queueStates(): readonly QueueState[] {
-    return [...this.#queues].map(([worker, queue]) => ({ worker, queued: queue.size, queuedCostMs: queue.costMs }));
+    return [...this.#queues].map(([worker, queue]) => ({
+      worker,
+      queued: queue.size,
+      queuedCostMs: queue.costMs,
+    }));
   }
 
   #pumpOnce(worker: WorkerKind): void {
@@ -132,6 +140,9 @@ function noReplica(call: ProxiedCall): MeshError {
     call.lastFailure === undefined ? '' : ` (${call.lastFailure})`,
   ].join('');
   return new MeshError('NO_REPLICA', what, {
-    metadata: { worker: workerName(worker), ...(operations.length > 0 && { operations: operations.join(',') }) },
+    metadata: {
+      worker: workerName(worker),
+      ...(operations.length > 0 && { operations: operations.join(',') }),
+    },
   });
 }

@@ -12,12 +12,19 @@ import { HeldBytes } from './request-body.ts';
 import { WORK_SERVICES } from './routes.ts';
 import { Scheduler } from './scheduler.ts';
 
+/** Of the grace, what callers get to fetch the last statuses. */
+const lastWordMs = 200;
+
 export async function startBalancer(config: Config): Promise<RunningService> {
   const log = createLogger({ name: 'balancer', level: config.logLevel });
   const metrics = createMetrics('balancer');
   const rng = Math.random;
-  const balancerId = config.balancerId === '' ? `balancer-${randomBytes(4).toString('hex')}` : config.balancerId;
-  const health = createHealth([BalancerService.typeName, ...WORK_SERVICES.map(({ service }) => service.typeName)]);
+  const balancerId =
+    config.balancerId === '' ? `balancer-${randomBytes(4).toString('hex')}` : config.balancerId;
+  const health = createHealth([
+    BalancerService.typeName,
+    ...WORK_SERVICES.map(({ service }) => service.typeName),
+  ]);
   const held = new HeldBytes(config.maxHeldBytes);
   let isClosing = false;
 
@@ -102,7 +109,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
         control.close();
         // GOAWAY at once, so that new calls go to another balancer; replicas stay until the last call has ended.
         const closed = server.close(graceMs);
-        await proxy.close(graceMs);
+        await proxy.close(graceMs - Math.min(lastWordMs, graceMs / 2));
         await stopParts();
         await closed;
         await admin.close();

@@ -23,7 +23,8 @@ const states: Readonly<Record<ReplicaCondition, ReplicaState>> = {
 
 export function replicaMessages(replicas: readonly Replica[], balancerId: string): ReplicaMessage[] {
   const slots = new Map<WorkerKind, number>();
-  for (const replica of replicas) slots.set(replica.worker, (slots.get(replica.worker) ?? 0) + readySlots(replica));
+  for (const replica of replicas)
+    slots.set(replica.worker, (slots.get(replica.worker) ?? 0) + readySlots(replica));
   return replicas.map((replica) => {
     const weight = readySlots(replica) / Math.max(1, slots.get(replica.worker) ?? 0);
     return replicaMessage(replica, weight, balancerId);
@@ -36,7 +37,10 @@ export function queueMessages(
   balancerId: string,
 ): QueueStatus[] {
   return queues.map(({ worker, queued, queuedCostMs }) => {
-    const inFlight = replicas.reduce((sum, replica) => sum + (replica.worker === worker ? replica.inFlight : 0), 0);
+    const inFlight = replicas.reduce(
+      (sum, replica) => sum + (replica.worker === worker ? replica.inFlight : 0),
+      0,
+    );
     return create(QueueStatusSchema, { balancerId, worker, queued, inFlight, queuedCostMs });
   });
 }

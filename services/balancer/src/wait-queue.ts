@@ -2,7 +2,12 @@
 import { CALL_CLASSES, type CallClass, type WaitingCall } from './dispatch.ts';
 
 export class WaitQueue<Call extends WaitingCall> implements Iterable<Call> {
-  readonly #lanes: Readonly<Record<CallClass, Call[]>> = { critical: [], default: [], sheddable: [], job: [] };
+  readonly #lanes: Readonly<Record<CallClass, Call[]>> = {
+    critical: [],
+    default: [],
+    sheddable: [],
+    job: [],
+  };
   #size = 0;
   #costMs = 0;
 
