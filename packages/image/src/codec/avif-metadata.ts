@@ -10,8 +10,8 @@ import type { Metadata } from '../source.ts';
 /** EXIF blocks in JPEGs cannot be longer either. */
 const maxExifBytes = 65527;
 const filler = '~';
-const exifStart = Buffer.from('Exif\0\0II*\0', 'latin1');
-const tiffOffset = 6;
+/** What stands before the block, whose first bytes are its byte order. */
+const exifPrefix = Buffer.from('Exif\0\0', 'latin1');
 
 /** Reserves room for the EXIF block, and writes the XMP packet. */
 export function reserveExif(image: Sharp, { exif, xmp }: Metadata): Sharp {
@@ -25,10 +25,10 @@ export function reserveExif(image: Sharp, { exif, xmp }: Metadata): Sharp {
 /** Writes the EXIF block into the room reserved. */
 export function fillExifSlot(file: Buffer, { exif }: Metadata): Buffer {
   if (exif.length === 0 || exif.length > maxExifBytes) return file;
-  const at = file.indexOf(exifStart);
-  const run = at < 0 ? -1 : file.indexOf(filler.repeat(exif.length), at);
-  if (run < 0) throw new Error('no room for EXIF was reserved in the AVIF');
-  const start = at + tiffOffset;
+  const run = file.indexOf(filler.repeat(exif.length));
+  const at = run < 0 ? -1 : file.lastIndexOf(exifPrefix, run);
+  if (at < 0) throw new Error('no room for EXIF was reserved in the AVIF');
+  const start = at + exifPrefix.length;
   file.fill(0, start, run + exif.length);
   file.set(exif, start);
   return file;

@@ -92,7 +92,7 @@ export function channelCount(channels: number): 1 | 2 | 3 | 4 {
 function asUint16(bytes: Uint8Array): Uint16Array {
   if (bytes.byteOffset % 2 === 0)
     return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  return new Uint16Array(bytes.slice().buffer);
+  return new Uint16Array(new Uint8Array(bytes).buffer);
 }
 
 /** sharp takes whole seconds, 1 to 3600; 0 would mean none. */

@@ -11,7 +11,8 @@ const maxTextBytes = 4096;
 export function resetOrientation(tiff: Uint8Array): Uint8Array {
   const found = findOrientation(tiff);
   if (found === undefined || found.value === 1) return tiff;
-  const copy = tiff.slice();
+  // A copy: slice() of a Buffer would be a view of the source.
+  const copy = new Uint8Array(tiff);
   new DataView(copy.buffer).setUint16(found.at, 1, found.isLittle);
   return copy;
 }
