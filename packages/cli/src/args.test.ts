@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { readCommand } from './args.ts';
+
+describe('readCommand', () => {
+  it('brings the mesh up when given nothing', () => {
+    expect(readCommand([], { PORT: '1' })).toEqual({ kind: 'up', env: { PORT: '1' }, isPrintConfig: false });
+  });
+
+  it('puts options over the environment', () => {
+    const command = readCommand(['up', '--port', '2', '--balancer-port=3'], { PORT: '1', HOME: '/h' });
+    expect(command).toMatchObject({ kind: 'up', env: { PORT: '2', BALANCER_PORT: '3', HOME: '/h' } });
+  });
+
+  it('reads the kind of a replica', () => {
+    expect(readCommand(['replica', 'filter'], {})).toEqual({ kind: 'replica', env: {}, worker: 'filter' });
+  });
+
+  it('prefers help and version to everything else', () => {
+    expect(readCommand(['replica', 'nonsense', '--help'], {})).toEqual({ kind: 'help' });
+    expect(readCommand(['-v'], {})).toEqual({ kind: 'version' });
+  });
+
+  it.each([
+    [['down'], 'there is no command "down"; see imagemesh --help'],
+    [['up', 'more'], 'unexpected argument "more"; see imagemesh --help'],
+    [['--nope'], "Unknown option '--nope'; see imagemesh --help"],
+    [['replica'], 'imagemesh replica needs a kind: resize or filter'],
+    [['replica', 'gateway'], 'imagemesh replica needs a kind: resize or filter'],
+  ])('refuses %j in one line', (args, message) => {
+    expect(() => readCommand(args, {})).toThrow(message);
+  });
+});
