@@ -1,2 +1,21 @@
-/** What tests need: a real nats-server, a whole mesh, pictures. */
-export { findNatsServer, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.ts';
+/** For tests: a whole mesh of real processes, a real nats-server, made images, a clock and chance under control. */
+export { createFakeClock, type FakeClock } from './fake-clock.ts';
+export {
+  type Colour,
+  decode,
+  gradient,
+  type ImageFormat,
+  type ImageOptions,
+  noisePng,
+  type Picture,
+  photoLike,
+  pixelAt,
+  plain,
+  QUADRANT_COLOURS,
+  quadrants,
+  readPixel,
+} from './images.ts';
+export { type MeshOptions, startMesh, type TestMesh } from './mesh.ts';
+export { startNats, type TestNats } from './nats.ts';
+export { startProcess, type TestProcess } from './process.ts';
+export { seededRandom } from './seeded-random.ts';
