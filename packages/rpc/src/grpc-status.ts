@@ -6,9 +6,9 @@ import { IM_REASON } from './metadata.ts';
 
 type Headers = Readonly<Record<string, string | readonly string[] | number | undefined>>;
 
-/** Clients refuse header blocks over 8 to 16 KiB; a message or details over these are cut or left out. */
-const maxMessageChars = 1024;
-const maxDetailsBytes = 4096;
+/** gRPC clients may refuse trailers of 8 KiB: a message and details over these are cut or left out. */
+const maxMessageBytes = 1024;
+const maxDetailsBytes = 3072;
 
 /** What a gRPC peer without our details means by its code. */
 const reasonOfCode: Readonly<Record<number, ErrorReason>> = {
@@ -93,5 +93,11 @@ export function decodeGrpcMessage(text: string): string {
 }
 
 function cut(message: string): string {
-  return message.length <= maxMessageChars ? message : `${message.slice(0, maxMessageChars - 1)}…`;
+  const bytes = Buffer.from(message);
+  if (bytes.byteLength <= maxMessageBytes) return message;
+  // A character cut in two becomes U+FFFD; drop it.
+  return `${bytes
+    .subarray(0, maxMessageBytes - 3)
+    .toString()
+    .replace(/\ufffd$/, '')}…`;
 }

@@ -184,6 +184,8 @@ function createRecorder({ log, metrics }: StandardInterceptorOptions): (call: Ca
       ...(error !== undefined && { reason: error.reason, message: error.message }),
     };
     if (error?.code === 'internal') log.error({ ...line, err: error.cause ?? error }, 'call');
+    // Probes and reflection would drown the rest.
+    else if (method.startsWith('/grpc.')) log.debug(line, 'call');
     else log.info(line, 'call');
   };
 }

@@ -76,6 +76,16 @@ describe('a session pool', () => {
     await expect.poll(() => server.sessions.sessions).toBe(1);
   });
 
+  it('takes a cancel before its connection is up', async () => {
+    const server = await serve(pingPong);
+    const pool = poolTo(server.port);
+    const call = openWireCall(pool, { path });
+    call.cancel();
+    await expect(call.status).rejects.toMatchObject({ reason: 'CANCELLED' });
+    await callOnce(pool);
+    await expect.poll(() => pool.streams).toBe(0);
+  });
+
   it('opens another connection when one is full, up to its cap', async () => {
     const server = await serve(pingPong);
     const pool = poolTo(server.port, { maxStreams: 2, maxSessions: 2 });
