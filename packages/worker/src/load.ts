@@ -29,11 +29,11 @@ export async function loadBytes(
   if (key === undefined) {
     // A buffer of its own: pooled ones are shared, and sharp reads it from other threads.
     const target = Buffer.allocUnsafeSlow(sizeBytes);
-    await reader.chunksInto(target);
+    await readChunks(reader, target);
     return target;
   }
   // Chunks beside a blob would be two sources.
-  await reader.chunksInto(Buffer.alloc(0));
+  await readChunks(reader, Buffer.alloc(0));
   if (store === undefined) {
     throw new MeshError('BLOB_NOT_FOUND', 'this replica shares no store', {
       resource: { type: 'blob', name: key.value ?? '' },
@@ -48,6 +48,17 @@ export async function loadBytes(
     });
   }
   return blob.bytes(signal);
+}
+
+/** The wire knows of first messages; here that is the spec. */
+async function readChunks(reader: WireReader, target: Uint8Array): Promise<void> {
+  try {
+    await reader.chunksInto(target);
+  } catch (error) {
+    const isSecondSpec =
+      error instanceof MeshError && error.violations.some(({ field }) => field === 'message');
+    throw isSecondSpec ? invalidField('spec', 'came a second time; only chunks may follow it') : error;
+  }
 }
 
 /** The work, whole and within the limits, by the header alone: nothing has been decoded yet. */
