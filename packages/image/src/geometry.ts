@@ -118,7 +118,7 @@ export function planResize(size: Size, resize: Resize, path = 'resize'): ResizeP
   if (width !== undefined) checkSide(width, `${path}.width`);
   if (height !== undefined) checkSide(height, `${path}.height`);
   if (width === undefined || height === undefined) {
-    const scale = width === undefined ? (height ?? 0) / size.height : width / size.width;
+    const scale = width === undefined ? scaleTo(height ?? 1, size.height) : scaleTo(width, size.width);
     const scaled = {
       width: width ?? roundSide(size.width * scale),
       height: height ?? roundSide(size.height * scale),
@@ -126,7 +126,7 @@ export function planResize(size: Size, resize: Resize, path = 'resize'): ResizeP
     return { scaled, result: scaled };
   }
   const box = { width, height };
-  const scales = [width / size.width, height / size.height];
+  const scales = [scaleTo(width, size.width), scaleTo(height, size.height)];
   const fit = resize.fit ?? Fit.UNSPECIFIED;
   switch (fit) {
     case Fit.UNSPECIFIED:
@@ -180,9 +180,14 @@ export function quarterTurns(angle: number): 0 | 1 | 2 | 3 | undefined {
 /** The side that sets the scale is hit exactly, whatever the floating point says. */
 function scaledBy(size: Size, scale: number, box: Size): Size {
   return {
-    width: scale === box.width / size.width ? box.width : roundSide(size.width * scale),
-    height: scale === box.height / size.height ? box.height : roundSide(size.height * scale),
+    width: scale === scaleTo(box.width, size.width) ? box.width : roundSide(size.width * scale),
+    height: scale === scaleTo(box.height, size.height) ? box.height : roundSide(size.height * scale),
   };
+}
+
+/** As sharp computes it, by the shrink: it decides where a side lies halfway between two pixels. */
+function scaleTo(target: number, side: number): number {
+  return 1 / (side / target);
 }
 
 function roundSide(side: number): number {
