@@ -7,7 +7,7 @@
  */
 import { MeshError } from './errors.ts';
 
-export const PREFIX_BYTES = 5;
+const PREFIX_BYTES = 5;
 /** Most payload of one chunk message. */
 export const MAX_CHUNK_BYTES = 1024 * 1024;
 /** Most bytes of one chunk message: payload, its tag and length, and a little for fields we do not know. */
@@ -95,7 +95,7 @@ class Prefix {
   }
 }
 
-export function truncated(): MeshError {
+function truncated(): MeshError {
   return new MeshError('INVALID_REQUEST', 'the stream ended in the middle of a message');
 }
 

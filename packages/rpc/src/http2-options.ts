@@ -13,7 +13,7 @@ export const STREAM_WINDOW_BYTES = 2 * 1024 * 1024;
 /** Bytes of one connection that may be under way unread. */
 export const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Larger DATA frames than the default 16 KiB: fewer of them. */
-export const MAX_FRAME_BYTES = 256 * 1024;
+const MAX_FRAME_BYTES = 256 * 1024;
 /** In MB, as Node counts it: all streams with a full window, and room for what is being sent. */
 const maxSessionMemoryMb = 2 * ((MAX_STREAMS_PER_SESSION * STREAM_WINDOW_BYTES) / 1e6);
 
