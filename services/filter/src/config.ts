@@ -20,7 +20,7 @@ export function readConfig(env: Env): Config {
 }
 
 /** For `--help`. */
-export const filterEnvDocs: readonly EnvDoc[] = [
+export const envDocs: readonly EnvDoc[] = [
   ...replicaEnvDocs,
   {
     name: 'MAX_FILTER_PIXELS',

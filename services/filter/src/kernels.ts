@@ -6,6 +6,7 @@
  * two-channel image.
  */
 import { FlipDirection, type Operation, OperationSchema } from '@imagemesh/api';
+import { quarterTurns } from '@imagemesh/image';
 import { type MatScope, withMats } from './mat-scope.ts';
 import type { Mat, OpenCv } from './opencv.ts';
 
@@ -68,7 +69,7 @@ const kernels: { readonly [Case in KernelCase]: Kernel<ValueOf<Case>> } = {
 
   rotate(source, { angle = 0 }, scope, cv) {
     const codes = [undefined, cv.ROTATE_90_CLOCKWISE, cv.ROTATE_180, cv.ROTATE_90_COUNTERCLOCKWISE];
-    const code = codes[quarterTurns(angle)];
+    const code = codes[quarterTurns(angle) ?? 0];
     if (code === undefined) return source;
     const rotated = scope.mat();
     cv.rotate(source, rotated, code);
@@ -136,11 +137,6 @@ function applyOne(cv: OpenCv, source: Mat, operation: Operation['operation'], sc
 
 function unknownOperation(operation: never): never {
   throw new Error(`no kernel for ${JSON.stringify(operation)}`);
-}
-
-/** Quarter turns clockwise, 0 to 3, of an angle that is a multiple of 90 degrees. */
-export function quarterTurns(angle: number): number {
-  return (((angle / 90) % 4) + 4) % 4;
 }
 
 /** As OpenCV's own choice for 8-bit images: three sigma to either side, and odd. */

@@ -1,5 +1,5 @@
 import { runService } from '@imagemesh/observe';
-import { filterEnvDocs, readConfig } from './config.ts';
+import { envDocs, readConfig } from './config.ts';
 import { startFilter } from './server.ts';
 
-await runService({ name: 'filter', start: startFilter, envDocs: filterEnvDocs, readConfig });
+await runService({ name: 'filter', start: ({ env }) => startFilter(readConfig(env)), envDocs, readConfig });

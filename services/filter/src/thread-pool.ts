@@ -38,8 +38,8 @@ export interface ThreadLease {
 export interface ThreadPool {
   /** Waits for a thread. REPLICA_BUSY if as many wait already as there are threads; the signal's reason on abort. */
   lease(signal: AbortSignal): Promise<ThreadLease>;
-  /** Resolves once every thread has started; rejects with the signal's reason on abort. */
-  ready(signal?: AbortSignal): Promise<void>;
+  /** Resolves once every thread has started. */
+  ready(): Promise<void>;
   /** Threads that have started and not ended. */
   readonly threadCount: number;
   /** Ends all threads. */
@@ -178,8 +178,8 @@ export function createThreadPool({
       if (waiters.size >= size) throw new MeshError('REPLICA_BUSY', 'every filter thread is in use');
       return createLease(await waitForThread(waiters, signal), signal);
     },
-    async ready(signal) {
-      await (signal === undefined ? started : rejectOnAbort(started, signal));
+    async ready() {
+      await started;
     },
     get threadCount() {
       return threads.size;

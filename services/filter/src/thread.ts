@@ -86,7 +86,7 @@ async function format(request: Extract<ThreadRequest, { kind: 'format' }>): Prom
   const size = { width: mat.cols, height: mat.rows, channels: mat.channels() };
   const pixels: Pixels = { ...size, data: mat.data, bitDepth: 8 };
   if (output === undefined) {
-    const bytes = Uint8Array.from(pixels.data);
+    const bytes = pixels.data.slice();
     const content = pixelContent(pixels, metadata);
     drop();
     return { kind: 'pixels', bytes, content };
