@@ -34,6 +34,7 @@ export interface Child {
   /** Resolves once the service serves; undefined when it ended before. */
   readonly ready: Promise<Ready | undefined>;
   readonly exited: Promise<Exit>;
+  /** To it and to whatever it started: nats-server and the process around it stop and go on together. */
   signal(signal: NodeJS.Signals): void;
   /** Asks it to drain (SIGTERM); after graceMs kills it and whatever it started. */
   stop(graceMs: number): Promise<Exit>;
@@ -54,7 +55,7 @@ export function startChild(spec: ChildSpec, onLine: (line: string, stream: Strea
   }
   const exited = new Promise<Exit>((resolve) => {
     // On exit, not on close: what it started may hold its output open.
-    process.once('exit', () => killGroup(process, 'SIGKILL'));
+    process.once('exit', () => signalGroup(process, 'SIGKILL'));
     process.once('close', (code, signal) => resolve({ code, signal }));
     process.once('error', (error) => {
       onLine(`cannot start ${spec.file}: ${error.message}`, 'stderr');
@@ -74,11 +75,11 @@ export function startChild(spec: ChildSpec, onLine: (line: string, stream: Strea
     ready,
     exited,
     signal(signal) {
-      process.kill(signal);
+      if (process.exitCode === null && process.signalCode === null) signalGroup(process, signal);
     },
     async stop(graceMs) {
       process.kill('SIGTERM');
-      const timer = setTimeout(() => killGroup(process, 'SIGKILL'), graceMs);
+      const timer = setTimeout(() => signalGroup(process, 'SIGKILL'), graceMs);
       try {
         return await exited;
       } finally {
@@ -88,8 +89,8 @@ export function startChild(spec: ChildSpec, onLine: (line: string, stream: Strea
   };
 }
 
-/** The group outlives its leader: nats-server would survive a wrapper that was killed. */
-function killGroup(process: ChildProcess, signal: NodeJS.Signals): void {
+/** The group outlives its leader: nats-server would survive the process around it. */
+function signalGroup(process: ChildProcess, signal: NodeJS.Signals): void {
   if (process.pid === undefined) return;
   try {
     globalThis.process.kill(-process.pid, signal);

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, createLogger, runService } from '@imagemesh/observe';
 
@@ -27,7 +28,10 @@ await runService({
     const config = join(folder, 'nats.conf');
     await writeFile(config, natsConfig(Number(port), folder));
     // The same process group: who kills the group kills both.
-    const server = spawn(bin, ['-c', config], { stdio: ['ignore', 'inherit', 'inherit'] });
+    const server = spawn(bin, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    createInterface({ input: server.stderr }).on('line', (line) => {
+      if (!line.includes(' [INF] ')) process.stderr.write(`${line}\n`);
+    });
     let isStopping = false;
     process.once('exit', () => server.kill('SIGKILL'));
     server.once('error', (error) => failed(`cannot start ${bin}: ${error.message}`));
