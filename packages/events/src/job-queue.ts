@@ -4,6 +4,7 @@
  * A message is only a job's id; the record beside it says what to do and how far it is. It is acknowledged after the
  * job's end is recorded, kept by heartbeats while somebody works on it, and comes back 30 s after the last one.
  */
+import { setMaxListeners } from 'node:events';
 import { setInterval } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@imagemesh/rpc';
@@ -13,7 +14,7 @@ import { fromHeaders, type MessageContext, toHeaders } from './headers.ts';
 import { isNoMessage } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
 import { pullOne } from './pull.ts';
-import { ensureConsumer, ensureStream } from './streams.ts';
+import { dropSettled, ensureConsumer, ensureStream } from './streams.ts';
 
 /** One handing-over of a job to a worker. */
 export interface JobDelivery extends MessageContext {
@@ -66,10 +67,13 @@ const jobSubject = 'imagemesh.jobs.run';
 const consumerName = 'gateway';
 /** About 200,000 jobs. */
 const maxStreamBytes = 64 * 1024 ** 2;
+/** As long as the records of jobs live. */
+const maxAgeMs = 7 * 24 * 3_600_000;
 const duplicateWindowMs = 120_000;
 /** Jobs worked on at once by all gateways together. */
 const maxInFlight = 4096;
 const pullExpiresMs = 10_000;
+const tidyEveryMs = 60_000;
 const afterErrorMs = 1000;
 
 export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): JobQueue {
@@ -82,6 +86,7 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       storage: StorageType.File,
       discard: DiscardPolicy.New,
       max_bytes: maxStreamBytes,
+      max_age: nanos(maxAgeMs),
       duplicate_window: nanos(duplicateWindowMs),
       num_replicas: replicas,
     });
@@ -94,6 +99,7 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       max_deliver: -1,
       max_ack_pending: maxInFlight,
     });
+    await dropSettled(connection, JOB_STREAM, consumerName);
   });
 
   async function handle(
@@ -136,6 +142,14 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       .catch(() => {});
   }
 
+  let tidiedMs = 0;
+  /** In a quiet moment, now and then. */
+  async function tidy(): Promise<void> {
+    if (Date.now() - tidiedMs < tidyEveryMs) return;
+    tidiedMs = Date.now();
+    await link.call((connection) => dropSettled(connection, JOB_STREAM, consumerName)).catch(() => {});
+  }
+
   return {
     checkReachable: () => link.call(async () => {}),
     async enqueue(jobId, context) {
@@ -166,6 +180,8 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
         }
       }),
     async consume(handler, { concurrency, stop, onError }) {
+      // Each worker listens, for itself and for what it waits for.
+      setMaxListeners(2 * concurrency + 10, stop);
       async function work(): Promise<void> {
         while (!stop.aborted) {
           try {
@@ -185,6 +201,7 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
                 await sleep(afterErrorMs, undefined, { signal: stop });
                 break;
               case 'none':
+                await tidy();
                 break;
               default:
                 pulled satisfies never;

@@ -11,7 +11,8 @@ const serverCodes = {
 };
 const fullCodes: ReadonlySet<number> = new Set([10_023, 10_028, 10_047, 10_077]);
 
-function serverCode(error: unknown): number | undefined {
+/** The code of an error that the server answered; undefined for any other. */
+export function serverCode(error: unknown): number | undefined {
   return error instanceof NatsError ? error.api_error?.err_code : undefined;
 }
 

@@ -1,6 +1,6 @@
 /** Streams and consumers in the server. */
 import { type ConsumerConfig, type NatsConnection, NatsError, type StreamConfig } from 'nats';
-import { isMissing } from './nats-errors.ts';
+import { isMissing, serverCode } from './nats-errors.ts';
 
 const timeoutMs = 1000;
 
@@ -35,6 +35,34 @@ export async function ensureConsumer(
     return;
   }
   await consumers.update(stream, config.durable_name, config);
+}
+
+/** Messages that one `dropSettled` deletes at most; the others wait for the next connection. */
+const maxDropped = 1000;
+
+/**
+ * Deletes what was acknowledged but is still there. A nats-server of 2.9 that is killed can forget that it deleted a
+ * message of a work queue, and remember that the message was acknowledged: nobody ever gets it, and it stays. One by
+ * one, as a purge makes that server forget which messages are being worked on, too.
+ */
+export async function dropSettled(
+  connection: NatsConnection,
+  stream: string,
+  consumer: string,
+): Promise<void> {
+  const { consumers, streams } = await connection.jetstreamManager({ checkAPI: false, timeout: timeoutMs });
+  const floor = (await consumers.info(stream, consumer)).ack_floor.stream_seq;
+  const { state } = await streams.info(stream);
+  if (state.messages === 0) return;
+  const end = Math.min(floor, state.first_seq + maxDropped - 1);
+  for (let seq = state.first_seq; seq <= end; seq += 1) {
+    try {
+      await streams.deleteMessage(stream, seq, false);
+    } catch (error) {
+      // Of the messages between, most are gone.
+      if (serverCode(error) === undefined) throw error;
+    }
+  }
 }
 
 /** The server said so; without JetStream it says nothing, which is "no responders". */

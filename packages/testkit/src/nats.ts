@@ -1,5 +1,5 @@
 /** A real nats-server with JetStream for a test. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findNatsServer, freePort, natsSpec } from '@imagemesh/cli';
@@ -9,6 +9,8 @@ export interface TestNats {
   readonly url: string;
   /** Stops it at once; what JetStream has stored stays. */
   kill(): Promise<void>;
+  /** Deletes what JetStream has stored; call it between `kill` and `restart`. */
+  wipe(): Promise<void>;
   /** Starts it again on the same port with the same store. */
   restart(): Promise<void>;
   /** Stops it and deletes its folder. */
@@ -27,6 +29,10 @@ export async function startNats(): Promise<TestNats> {
     async kill() {
       server.signal('SIGKILL');
       await server.exited;
+    },
+    async wipe() {
+      await rm(dataDir, { recursive: true, force: true });
+      await mkdir(dataDir, { recursive: true });
     },
     async restart() {
       await server.stop();

@@ -1,4 +1,5 @@
 /** Jobs: made, shown, followed and run. */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreateJobRequest, Job } from '@imagemesh/api';
 import type { EventPublisher, JobDelivery, Settlement } from '@imagemesh/events';
@@ -46,6 +47,8 @@ export function createJobs(options: JobsOptions): Jobs {
   const create = createJobCreator({ ...options, now });
   const stopPulling = new AbortController();
   const stopRunning = new AbortController();
+  // Each run waits for it in a few places at once.
+  setMaxListeners(8 * concurrency + 10, stopRunning.signal);
   const running = new Map<string, Promise<Settlement>>();
   const onEnd = createJobMeters(metrics, { running: () => running.size, now });
 

@@ -1,0 +1,94 @@
+import { toJson } from '@bufbuild/protobuf';
+import { CreateJobRequestSchema } from '@imagemesh/api';
+import { MeshError } from '@imagemesh/rpc';
+import { expect, test } from 'vitest';
+import { type FormKind, formToJob } from './job-form.ts';
+
+const image = 'ab'.repeat(32);
+
+const variant = (kind: FormKind, fields: Record<string, string>) => {
+  const request = toJson(
+    CreateJobRequestSchema,
+    formToJob(kind, new Map(Object.entries({ image, ...fields }))),
+  );
+  expect(request).toMatchObject({ source: { imageId: image } });
+  // A parse boundary: CreateJobRequest in JSON.
+  return (request as { variants: unknown[] }).variants[0];
+};
+
+function violation(kind: FormKind, fields: Record<string, string>): string {
+  try {
+    formToJob(kind, new Map(Object.entries(fields)));
+  } catch (error) {
+    if (error instanceof MeshError && error.reason === 'INVALID_REQUEST') {
+      return `${error.violations[0]?.field}: ${error.violations[0]?.description}`;
+    }
+    throw error;
+  }
+  throw new Error('it was accepted');
+}
+
+test('a form of each kind is the operation that it names', () => {
+  expect(variant('resize', { width: '800', height: '600' })).toEqual({
+    operations: [{ resize: { width: 800, height: 600 } }],
+    output: {},
+  });
+  expect(
+    variant('resize', { width: ' 800 ', height: '', fit: 'cover', format: 'jpg', quality: '80' }),
+  ).toEqual({
+    operations: [{ resize: { width: 800, fit: 'FIT_COVER' } }],
+    output: { format: 'FORMAT_JPEG', quality: 80 },
+  });
+  expect(variant('crop', { left: '0', top: '5', width: '10', height: '20' })).toEqual({
+    operations: [{ crop: { left: 0, top: 5, width: 10, height: 20 } }],
+    output: {},
+  });
+  expect(variant('filter', { filter: 'blur' })).toEqual({ operations: [{ blur: {} }], output: {} });
+  expect(variant('filter', { filter: 'Gaussian-Blur', sigma: '1.5' })).toEqual({
+    operations: [{ gaussianBlur: { sigma: 1.5 } }],
+    output: {},
+  });
+  expect(variant('filter', { filter: 'edges', l2_gradient: 'true', low_threshold: '50' })).toEqual({
+    operations: [{ edges: { l2Gradient: true, lowThreshold: 50 } }],
+    output: {},
+  });
+  expect(variant('filter', { filter: 'grayscale', format: 'auto', accept: 'webp,png' })).toEqual({
+    operations: [{ grayscale: {} }],
+    output: { format: 'FORMAT_AUTO', accept: ['FORMAT_WEBP', 'FORMAT_PNG'] },
+  });
+});
+
+test('a request_id comes along', () => {
+  expect(
+    formToJob(
+      'filter',
+      new Map([
+        ['image', image],
+        ['filter', 'blur'],
+        ['request_id', 'a-1'],
+      ]),
+    ).requestId,
+  ).toBe('a-1');
+});
+
+test('what is wrong is named', () => {
+  expect(violation('resize', { width: '800' })).toContain('image: must be the id');
+  expect(violation('resize', { image: 'cat.jpg', width: '800' })).toContain('image: must be an image id');
+  expect(violation('resize', { image })).toContain('width, height or both must be given');
+  expect(violation('resize', { image, width: '0' })).toContain('width: ');
+  expect(violation('resize', { image, width: '-5' })).toContain('width: ');
+  expect(violation('resize', { image, width: '99999999999999' })).toContain('width: must be a whole number');
+  expect(violation('resize', { image, width: '8e2' })).toContain('width: must be a whole number');
+  expect(violation('resize', { image, width: '8', fit: 'stretch' })).toContain(
+    'fit: must be one of fill, cover',
+  );
+  expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(
+    'colour: is not known; known are image, request_id, width',
+  );
+  expect(violation('crop', { image, left: '1' })).toContain('width: ');
+  expect(violation('filter', { image })).toContain('filter: must be one of blur, gaussian_blur');
+  expect(violation('filter', { image, filter: 'resize', width: '3' })).toContain('filter: must be one of');
+  expect(violation('filter', { image, filter: 'blur', size: '4' })).toContain('size: must be odd');
+  expect(violation('filter', { image, filter: 'blur', quality: '1000' })).toContain('quality');
+  expect(violation('filter', { image, filter: 'blur', request_id: 'no good' })).toContain('request_id');
+});
