@@ -9,7 +9,7 @@ import {
   PixelContentSchema,
 } from '@imagemesh/api';
 import sharp from 'sharp';
-import { type CodecOptions, convertTo, openPixels, openSource, toPixels } from './codec/open-source.ts';
+import { type CodecOptions, convertToRaw, openPixels, openSource, toPixels } from './codec/open-source.ts';
 import { translateSharpError } from './codec/sharp-errors.ts';
 import { type Encoded, writeOutput } from './codec/write-output.ts';
 import { resetOrientation, safeExif } from './metadata/exif-block.ts';
@@ -21,6 +21,7 @@ import type { Metadata, Pixels, Source } from './source.ts';
 export {
   type CodecOptions,
   convertTo,
+  convertToRaw,
   type Opened,
   openPixels,
   openSource,
@@ -52,10 +53,13 @@ export function configureSharp(): void {
 /** What pixels to decode to; by default 8 bits and the channels that the image has. */
 export interface WantedPixels {
   readonly bitDepth?: 8 | 16;
-  readonly channels?: 1 | 2 | 3 | 4;
+  readonly channels?: 1 | 3 | 4;
 }
 
-/** Pixels of a source: upright, sRGB. Without `channels`, grey stays grey and CMYK becomes RGB. */
+/**
+ * Pixels of a source: upright, sRGB. Without `channels`, grey stays grey (with alpha, at 8 bits, it becomes RGBA), and CMYK
+ * becomes RGB.
+ */
 export async function decode(source: Source, want: WantedPixels, options: CodecOptions): Promise<Pixels> {
   const bitDepth = want.bitDepth ?? 8;
   if (source.kind === 'pixels') {
@@ -65,17 +69,18 @@ export async function decode(source: Source, want: WantedPixels, options: CodecO
     if (isAsWanted) return { data: source.bytes, width, height, channels: content.channels, bitDepth };
   }
   const opened = await openSource(source, options);
-  const isGrey = want.channels === undefined ? opened.isGrey : want.channels < 3;
-  let image = convertTo(opened, { isGrey, bitDepth });
+  const isGrey = want.channels === undefined ? opened.isGrey : want.channels === 1;
+  let image = convertToRaw(
+    { ...opened, hasAlpha: opened.hasAlpha && want.channels !== 1 },
+    { isGrey, bitDepth },
+  );
   const turn = turnOfOrientation(source.kind === 'encoded' ? source.header.orientation : 1);
   if (turn.flop) image = image.flop();
   if (turn.quarters > 0) image = image.rotate(turn.quarters * 90);
   if (want.channels === 1 || want.channels === 3) image = image.removeAlpha();
-  if (want.channels === 2 || want.channels === 4) image = image.ensureAlpha();
+  if (want.channels === 4) image = image.ensureAlpha();
   try {
-    const { data, info } = await image.raw({ depth: bitDepth === 16 ? 'ushort' : 'uchar' }).toBuffer({
-      resolveWithObject: true,
-    });
+    const { data, info } = await image.toBuffer({ resolveWithObject: true });
     return toPixels(data, info, bitDepth);
   } catch (error) {
     throw translateSharpError(error, source.kind);

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Fit, type Operation, OperationSchema, ResizeSchema } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import fc from 'fast-check';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { operationName, pipelineSizes, planResize, resultSize, rotatedSize } from './geometry.ts';
 import type { Size } from './info.ts';
@@ -17,7 +17,7 @@ function raw({ width, height }: Size) {
   return sharp(Buffer.alloc(width * height), { raw: { width, height, channels: 1 } });
 }
 
-async function sizeOf(image: sharp.Sharp): Promise<Size> {
+async function sizeOf(image: Sharp): Promise<Size> {
   const { info } = await image.raw().toBuffer({ resolveWithObject: true });
   return { width: info.width, height: info.height };
 }

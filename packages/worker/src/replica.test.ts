@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type Message, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import {
   BalancerService,
   Destination,
@@ -39,7 +39,8 @@ const tinyPng = Buffer.from(
   'hex',
 );
 
-type Spec = MessageInitShape<typeof WorkSpecSchema>;
+/** Only what init shapes and messages share: what a spread keeps. */
+type Spec = Exclude<MessageInitShape<typeof WorkSpecSchema>, Message>;
 
 const pngSpec = (sizeBytes: number): Spec => ({
   content: { case: 'encoded', value: { format: Format.PNG } },

@@ -12,7 +12,7 @@ import {
   upright,
 } from '@imagemesh/image';
 import {
-  convertTo,
+  convertToRaw,
   type Opened,
   openPixels,
   openSource,
@@ -65,10 +65,9 @@ export async function process(work: Work, call: WorkCall): Promise<Picture> {
 /** The pixels of a pipeline, with as many bits as it has, but no more than `bitDepth`. */
 export async function runToPixels(opened: Opened, bitDepth: 8 | 16, source: SourceKind) {
   const bits = opened.bitDepth === 16 ? bitDepth : 8;
-  const image = convertTo(opened, { isGrey: opened.isGrey, bitDepth: bits });
+  const image = convertToRaw(opened, { isGrey: opened.isGrey, bitDepth: bits });
   try {
-    const raw = image.raw({ depth: bits === 16 ? 'ushort' : 'uchar' });
-    const { data, info } = await raw.toBuffer({ resolveWithObject: true });
+    const { data, info } = await image.toBuffer({ resolveWithObject: true });
     return toPixels(data, info, bits);
   } catch (error) {
     throw translateSharpError(error, source);

@@ -1,6 +1,7 @@
 /** Small images for the tests of this service, and a slow, obvious model of the exact operations. */
 import { create } from '@bufbuild/protobuf';
 import {
+  type Fit,
   FlipDirection,
   Format,
   MetadataPolicy,
@@ -39,7 +40,7 @@ export function crop(left: number, top: number, width: number, height: number): 
   return operation({ operation: { case: 'crop', value: { left, top, width, height } } });
 }
 
-export function resize(value: { width?: number; height?: number; fit?: number }): Operation {
+export function resize(value: { width?: number; height?: number; fit?: Fit }): Operation {
   return operation({ operation: { case: 'resize', value } });
 }
 
@@ -53,7 +54,7 @@ export function flip(direction: FlipDirection): Operation {
   return operation({ operation: { case: 'flip', value: { direction } } });
 }
 
-export function output(init: Partial<Output> & { format: Format }): Output {
+export function output(init: { format: Format } & Partial<Omit<Output, '$typeName' | '$unknown'>>): Output {
   return create(OutputSchema, init);
 }
 

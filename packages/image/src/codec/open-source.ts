@@ -67,6 +67,18 @@ export function convertTo(
   return opened.needsProfileFix ? image.withIccProfile('srgb', { attach: false }) : image;
 }
 
+/**
+ * The same for raw pixels. sharp leaves the alpha of 8-bit grey pixels out of them, so these become colour.
+ */
+export function convertToRaw(
+  opened: Opened,
+  want: { readonly isGrey: boolean; readonly bitDepth: 8 | 16 },
+): Sharp {
+  const isGrey = want.isGrey && (want.bitDepth === 16 || !opened.hasAlpha);
+  const { bitDepth } = want;
+  return convertTo(opened, { isGrey, bitDepth }).raw({ depth: bitDepth === 16 ? 'ushort' : 'uchar' });
+}
+
 /** A result of `raw()` as pixels. */
 export function toPixels(
   data: Buffer,

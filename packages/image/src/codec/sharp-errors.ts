@@ -29,9 +29,12 @@ export function translateSharpError(error: unknown, source: SourceKind = 'encode
   return new MeshError('INTERNAL', 'something went wrong inside', { cause: error });
 }
 
-/** libvips begins its messages with the name of the operation or library that failed. */
+/**
+ * libvips begins its messages with the name of the operation or library that failed, or says nothing at all (interlaced
+ * PNGs with broken rows).
+ */
 function isDecodeFailure(message: string): boolean {
-  return /^Input (buffer|file)|load|^Vips(Jpeg|Png|Foreign|Image)|^vips2?(jpeg|png)|spng|libpng|^jpeg|^png|webp|heif|avif|premature end|corrupt|truncated|unexpected end|not in a known format/i.test(
+  return /^Input (buffer|file)|^Unknown error|load|^Vips(Jpeg|Png|Foreign|Image)|^vips2?(jpeg|png)|spng|libpng|^jpeg|^png|webp|heif|avif|premature end|corrupt|truncated|unexpected end|not in a known format/i.test(
     message,
   );
 }
@@ -42,6 +45,7 @@ function publicReason(message: string): string {
   return line
     .replace(/^Input (buffer|file) (has corrupt header: )?/, '')
     .replace(/^(\w+(_\w+)*): /, '')
+    .replace(/^Unknown error/, 'its data are broken')
     .trim()
     .slice(0, 200);
 }

@@ -55,14 +55,15 @@ function readJpeg(reader: HeadReader): Metadata {
   return { exif, xmp, iptc };
 }
 
+/** XMP stands in iTXt (the XMP specification's way) or zTXt (libvips' way). */
 function readPng(reader: HeadReader): Metadata {
   let { exif, xmp } = noMetadata;
   for (const { type, start, length } of pngChunks(reader)) {
     if (type === 'eXIf') exif = reader.bytes(start, length);
-    if (type === 'iTXt' && length > pngXmpKeyword.length && reader.startsWith(start, pngXmpKeyword)) {
-      xmp =
-        internationalText(reader.bytes(start + pngXmpKeyword.length, length - pngXmpKeyword.length)) ?? xmp;
-    }
+    if (type !== 'iTXt' && type !== 'zTXt') continue;
+    if (length <= pngXmpKeyword.length || !reader.startsWith(start, pngXmpKeyword)) continue;
+    const rest = reader.bytes(start + pngXmpKeyword.length, length - pngXmpKeyword.length);
+    xmp = (type === 'iTXt' ? internationalText(rest) : inflated(rest.subarray(1))) ?? xmp;
   }
   return { exif, xmp, iptc: noMetadata.iptc };
 }
@@ -73,9 +74,12 @@ function internationalText(rest: Uint8Array): Uint8Array | undefined {
   const keyword = language < 0 ? -1 : rest.indexOf(0, language + 1);
   if (keyword < 0) return undefined;
   const text = rest.subarray(keyword + 1);
-  if (rest[0] === 0) return text;
+  return rest[0] === 0 ? text : inflated(text);
+}
+
+function inflated(bytes: Uint8Array): Uint8Array | undefined {
   try {
-    return inflateSync(text, { maxOutputLength: maxMetadataBytes });
+    return inflateSync(bytes, { maxOutputLength: maxMetadataBytes });
   } catch {
     // Damaged metadata is not a reason to refuse the picture.
     return undefined;
