@@ -1,5 +1,5 @@
-import { Fit, FlipDirection, type Operation } from '@imagemesh/api';
-import { defaultLimits, pipelineSizes } from '@imagemesh/image';
+import { Fit, FlipDirection, Format, type Operation } from '@imagemesh/api';
+import { defaultLimits, pipelineSizes, type Source } from '@imagemesh/image';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -10,8 +10,10 @@ import {
   crop,
   encodePng,
   flip,
+  output,
   type Picture,
   pixelsOf,
+  png,
   quadrants,
   resize,
   rotate,
@@ -182,6 +184,101 @@ describe('scaling among other operations', () => {
     expect([result.width, result.height, result.channels]).toEqual([info.width, info.height, info.channels]);
     expect(largestDifference(result.data, data)).toBeLessThanOrEqual(2);
   });
+});
+
+describe('what is left over', () => {
+  const clear = () =>
+    sharp({ create: { width: 40, height: 20, channels: 4, background: { r: 255, g: 0, b: 0, alpha: 0 } } });
+  const red = () => sharp({ create: { width: 40, height: 20, channels: 3, background: '#FF0000' } });
+  const contain = [resize({ width: 40, height: 40, fit: Fit.CONTAIN })];
+  const corner = async (bytes: Uint8Array, operations: readonly Operation[], to = png) => {
+    const { data, channels } = await pixelsOf(await run(workOf(sourceOf(bytes), operations, to)));
+    return [...data.subarray(0, channels)];
+  };
+  const jpeg = output({ format: Format.JPEG, quality: 100, background: '#00FF00' });
+
+  it('is black where the image has no alpha, clear where it has, the background in a JPEG', async () => {
+    expect(await corner(await red().png().toBuffer(), contain)).toEqual([0, 0, 0]);
+    expect(await corner(await clear().png().toBuffer(), contain)).toEqual([0, 0, 0, 0]);
+    const [r = 0, g = 0, b = 0] = await corner(await clear().png().toBuffer(), contain, jpeg);
+    expect([r < 5, g > 250, b < 5]).toEqual([true, true, true]);
+  });
+
+  it('is the colour asked for in the corners of a turn, also on grey, also half clear', async () => {
+    const turn = (background?: string) => [rotate(45, background)];
+    expect(await corner(await red().png().toBuffer(), turn())).toEqual([0, 0, 0]);
+    expect(await corner(await red().png().toBuffer(), turn('#123456'))).toEqual([18, 52, 86]);
+    expect(await corner(await red().png().toBuffer(), turn('#12345600'))).toHaveLength(4);
+    const grey = await red().greyscale().toColourspace('b-w').png().toBuffer();
+    expect(await corner(grey, turn('#123456'))).toEqual([18, 52, 86]);
+    const [r = 0, g = 0, b = 0] = await corner(await red().png().toBuffer(), turn('#00000000'), jpeg);
+    expect([r < 5, g > 250, b < 5]).toEqual([true, true, true]);
+  });
+});
+
+describe('depth and colour', () => {
+  it('keeps 16 bits to a PNG and between stages, through several passes', async () => {
+    const deep = await sharp(await encodePng(smooth({ width: 64, height: 48 })))
+      .toColourspace('rgb16')
+      .png()
+      .toBuffer();
+    const operations = [resize({ width: 32 }), resize({ width: 60, height: 20 }), rotate(90)];
+    const inPng = await run(workOf(sourceOf(deep), operations));
+    expect(inPng.content).toMatchObject({ value: { bitDepth: 16, width: 20, height: 60 } });
+    const between = await run(workOf(sourceOf(deep), operations, 'pixels'));
+    expect(between.content).toMatchObject({
+      case: 'pixels',
+      value: { bitDepth: 16, width: 20, height: 60, channels: 3 },
+    });
+    expect(between.bytes.length).toBe(20 * 60 * 3 * 2);
+    const inJpeg = await run(workOf(sourceOf(deep), operations, output({ format: Format.JPEG })));
+    expect(inJpeg.content).toMatchObject({ value: { bitDepth: 8 } });
+  });
+
+  it('goes on from the pixels of another stage as if it were one', async () => {
+    const picture = smooth({ width: 64, height: 48 });
+    const source = sourceOf(await encodePng(picture));
+    const first = await run(workOf(source, [resize({ width: 40 })], 'pixels'));
+    if (first.content.case !== 'pixels') throw new Error('no pixels');
+    const stage: Source = { kind: 'pixels', bytes: first.bytes, content: first.content.value };
+    const second = await run(workOf(stage, [crop(3, 4, 20, 10), flip(HORIZONTAL)]));
+    const together = await run(workOf(source, [resize({ width: 40 }), crop(3, 4, 20, 10), flip(HORIZONTAL)]));
+    expect((await pixelsOf(second)).data.equals((await pixelsOf(together)).data)).toBe(true);
+  });
+
+  it('keeps grey grey and clear pixels clear through several passes', async () => {
+    const grey = await sharp(await encodePng(smooth({ width: 64, height: 48 })))
+      .greyscale()
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    const operations = [resize({ width: 32 }), resize({ width: 50 })];
+    expect((await run(workOf(sourceOf(grey), operations))).content).toMatchObject({ value: { channels: 1 } });
+    const withAlpha = await sharp(grey).ensureAlpha(0.5).toColourspace('b-w').png().toBuffer();
+    expect((await run(workOf(sourceOf(withAlpha), operations))).content).toMatchObject({
+      value: { hasAlpha: true },
+    });
+  });
+});
+
+it('hits the predicted size whatever the decoder shrinks first', async () => {
+  const photo = await sharp(await encodePng(smooth({ width: 301, height: 199 })))
+    .jpeg()
+    .toBuffer();
+  const sideways = await sharp(photo).withMetadata({ orientation: 6 }).toBuffer();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 310 }),
+      fc.boolean(),
+      fc.constantFrom(photo, sideways),
+      async (to, isWidth, bytes) => {
+        const work = workOf(sourceOf(bytes), [resize(isWidth ? { width: to } : { height: to })]);
+        const { width, height } = await pixelsOf(await run(work));
+        expect({ width, height }).toEqual(work.sizes.at(-1));
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
 
 /** Gradients and a few edges: what scaling is for. */
