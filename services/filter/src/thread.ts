@@ -2,9 +2,9 @@
  * The entry of a filter thread: decode → Mat → kernels, then encode.
  *
  * The thread decodes and encodes itself (sharp works on libuv's pool either way): pixels enter the heap in one copy
- * and are encoded from a view of it, without one. That takes 33 CPU-ms for a 2 MP JPEG where codec work on the event
- * loop's side takes 42, and 200 instead of 258 at 12 MP. Nothing else may touch the heap while the encoder reads it:
- * growing detaches the view.
+ * and are encoded from a view of it, without one. JPEG to JPEG takes 33 CPU-ms at 2 MP where codec work on the event
+ * loop's side takes 39, and 181 instead of 248 at 12 MP (bench/filter-data-path.ts). Nothing else may touch the heap
+ * while the encoder reads it: growing detaches the view.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Operation } from '@imagemesh/api';
