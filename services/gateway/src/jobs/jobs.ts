@@ -12,7 +12,7 @@ import { type RunVariant, runJob } from './run.ts';
 import { isFinal } from './transitions.ts';
 
 export type { JobCall } from './create-job.ts';
-export type { RunCall, RunVariant } from './run.ts';
+export type { RunVariant } from './run.ts';
 
 /** Without NATS every call is NATS_UNAVAILABLE. */
 export interface Jobs {

@@ -1,7 +1,7 @@
 /** Jobs for curl and forms: what POST /resize, /crop, /filter and GET /jobs/{id} answer. */
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { Format, FormatSchema, type Job } from '@imagemesh/api';
-import { fromStatus } from '@imagemesh/rpc';
+import { fromStatus, MeshError } from '@imagemesh/rpc';
 import type { JobCall, Jobs } from '../jobs/jobs.ts';
 import { stateName } from '../jobs/transitions.ts';
 import { type FormKind, formToJob } from './job-form.ts';
@@ -48,11 +48,27 @@ export interface JobResultView {
 export function createJobRoutes(jobs: Jobs): JobRoutes {
   return {
     async post(call, kind, fields) {
-      const { id, state } = await jobs.create(call, formToJob(kind, fields));
+      const { id, state } = await jobs.create(call, formToJob(kind, fields)).catch(rethrowForForm);
       return { status: 202, body: { task_id: id, state: stateName(state) } };
     },
     get: async (call, jobId) => ({ status: 200, body: toView(await jobs.get(call, jobId)) }),
   };
+}
+
+/** A form has one operation, whose fields it names without their path. */
+function rethrowForForm(error: unknown): never {
+  if (!(error instanceof MeshError) || error.violations.length === 0) throw error;
+  const toField = (text: string) =>
+    text.replace(/variants\[0\]\.operations\[0\]\.\w+\.|variants\[0\]\./g, '');
+  throw new MeshError(error.reason, toField(error.message), {
+    metadata: error.metadata,
+    violations: error.violations.map(({ field, description }) => ({
+      field: toField(field),
+      description: toField(description),
+    })),
+    ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+    cause: error,
+  });
 }
 
 export function toView(job: Job): JobView {
