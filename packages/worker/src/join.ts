@@ -72,6 +72,8 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
   let isSending = false;
   let timer: NodeJS.Timeout | undefined;
   let backoffMs = firstBackoffMs;
+  /** Said once, not every second, while a balancer is away. */
+  let isKnownAway = false;
 
   const report = () => {
     if (call === undefined || !isJoined || isSending) return;
@@ -87,6 +89,7 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
         const { balancerId, reportIntervalMs } = message.value;
         const askedMs = reportIntervalMs > 0 ? reportIntervalMs : defaultReportMs;
         isJoined = true;
+        isKnownAway = false;
         backoffMs = firstBackoffMs;
         clearInterval(timer);
         timer = setInterval(report, Math.min(maxReportMs, Math.max(minReportMs, askedMs)));
@@ -125,8 +128,6 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
     isJoined: () => isJoined,
     report,
     run: async () => {
-      // Said once, not every second, while a balancer is away.
-      let isKnownAway = false;
       while (!signal.aborted) {
         try {
           await joinOnce();
@@ -135,7 +136,7 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
           const { reason, message } = toMeshError(error);
           log[isKnownAway ? 'debug' : 'warn']({ balancer: address, reason, message }, 'not joined');
         }
-        isKnownAway = backoffMs > firstBackoffMs;
+        isKnownAway = true;
         await sleep(backoffMs, undefined, { signal }).catch(() => {});
         backoffMs = Math.min(maxBackoffMs, backoffMs * 2);
       }

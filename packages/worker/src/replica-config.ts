@@ -98,7 +98,7 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
   {
     name: 'SLOTS',
     default: '1',
-    doc: 'Calls to run at once, 1 to 256. Replicas on one host share its cores.',
+    doc: 'Calls to run at once, 1 to 256; over 2, UV_THREADPOOL_SIZE should be at least SLOTS + 2.',
   },
   { name: 'REPLICA_ID', default: '<kind>-<random>', doc: 'Id, unique among running replicas.' },
   { name: 'HOST_ID', default: '<host name>', doc: 'Replicas with the same one share a machine.' },
