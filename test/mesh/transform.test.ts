@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 /** Sends a PNG through a pipeline and gives the pixels of the result. */
-async function transform(data: Uint8Array, operations: Pipeline, format = Format.PNG) {
+async function transform(data: Uint8Array, operations: Pipeline, format: Format = Format.PNG) {
   const images = client(mesh);
   try {
     const reply = await images.transform({
@@ -119,11 +119,11 @@ describe('a transform', () => {
   });
 
   it('finds edges where the colours meet and nowhere else', async () => {
-    const { width, height, channels, at } = await transform(await quadrants({ width: 40, height: 40 }), [
+    const { width, height, reply, at } = await transform(await quadrants({ width: 40, height: 40 }), [
       { operation: { case: 'edges', value: {} } },
     ]);
-    expect([width, height, channels]).toEqual([40, 40, 1]);
-    expect(at(5, 5)).toEqual([0]);
+    expect([width, height, reply.info?.channels]).toEqual([40, 40, 1]);
+    expect(at(5, 5)[0]).toBe(0);
     const row = Array.from({ length: 40 }, (_, x) => at(x, 8)[0]);
     expect(row.filter((value) => value === 255)).toHaveLength(1);
     expect(row.every((value) => value === 0 || value === 255)).toBe(true);
