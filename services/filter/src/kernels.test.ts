@@ -4,13 +4,18 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { applyOperations } from './kernels.ts';
 import { typeOf } from './mat-scope.ts';
 import { loadOpencv, type OpenCv } from './opencv.ts';
-
-interface Raster {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly data: Uint8Array;
-}
+import {
+  addAlpha,
+  clamped,
+  createRandom,
+  filterWindow,
+  mirrored,
+  moved,
+  noise,
+  paint,
+  type Raster,
+  sum,
+} from './test-rasters.ts';
 
 type OperationInit = NonNullable<MessageInitShape<typeof OperationSchema>['operation']>;
 
@@ -281,94 +286,4 @@ function toMat({ width, height, channels, data }: Raster) {
   const mat = new cv.Mat(height, width, typeOf(cv, channels));
   mat.data.set(data);
   return mat;
-}
-
-/** What a filter gives whose result is a function of a square window: the reference, written to be plainly right. */
-function filterWindow(
-  image: Raster,
-  size: number,
-  border: (at: number, length: number) => number,
-  value: (window: number[]) => number,
-): Raster {
-  const { width, height, channels } = image;
-  const reach = (size - 1) / 2;
-  const data = image.data.map((_, index) => {
-    const channel = index % channels;
-    const x = Math.floor(index / channels) % width;
-    const y = Math.floor(index / channels / width);
-    const window: number[] = [];
-    for (let dy = -reach; dy <= reach; dy++) {
-      for (let dx = -reach; dx <= reach; dx++) {
-        const from = border(y + dy, height) * width + border(x + dx, width);
-        window.push(image.data[from * channels + channel] ?? 0);
-      }
-    }
-    return value(window);
-  });
-  return { ...image, data };
-}
-
-/** OpenCV's BORDER_REFLECT_101: dcb|abcd|cba. */
-function mirrored(at: number, length: number): number {
-  if (length === 1) return 0;
-  const period = 2 * (length - 1);
-  const phase = ((at % period) + period) % period;
-  return phase < length ? phase : period - phase;
-}
-
-function clamped(at: number, length: number): number {
-  return Math.min(length - 1, Math.max(0, at));
-}
-
-function moved(
-  image: Raster,
-  width: number,
-  height: number,
-  from: (x: number, y: number) => [number, number],
-): Raster {
-  return paint(width, height, image.channels, (x, y) => {
-    const [fromX, fromY] = from(x, y);
-    const start = (fromY * image.width + fromX) * image.channels;
-    return [...image.data.subarray(start, start + image.channels)];
-  });
-}
-
-function paint(
-  width: number,
-  height: number,
-  channels: number,
-  colour: (x: number, y: number) => number[],
-): Raster {
-  const data = new Uint8Array(width * height * channels);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) data.set(colour(x, y), (y * width + x) * channels);
-  }
-  return { width, height, channels, data };
-}
-
-function addAlpha(image: Raster, alpha: (at: number) => number): Raster {
-  const { width, height, channels, data } = image;
-  return paint(width, height, channels + 1, (x, y) => {
-    const at = y * width + x;
-    return [...data.subarray(at * channels, at * channels + channels), alpha(at)];
-  });
-}
-
-function noise(width: number, height: number, channels: number, top = 256): Raster {
-  const random = createRandom(width * 1000 + height);
-  return paint(width, height, channels, () =>
-    Array.from({ length: channels }, () => Math.floor(((random() >>> 16) / 65536) * top)),
-  );
-}
-
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state;
-  };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
