@@ -70,4 +70,10 @@ export {
   type WireWriter,
 } from './wire.ts';
 export { openWireCall, type WireCallOptions } from './wire-client.ts';
-export { type StreamHandler, type WireHandlerOptions, type WireOutcome, wireHandler } from './wire-server.ts';
+export {
+  type StreamHandler,
+  stopReading,
+  type WireHandlerOptions,
+  type WireOutcome,
+  wireHandler,
+} from './wire-server.ts';

@@ -183,7 +183,7 @@ function sendStatus(
  * Tells a client that is still sending that nobody reads any more, without an error: it has its answer. Only once the
  * answer is on the wire: nghttp2 drops what is queued for a stream that is being reset.
  */
-function stopReading(stream: ServerHttp2Stream): void {
+export function stopReading(stream: ServerHttp2Stream): void {
   if (stream.readableEnded || stream.endAfterHeaders) return;
   const check = () => {
     if (stream.destroyed || stream.closed || stream.readableEnded) return;

@@ -33,6 +33,8 @@ export interface CallInfo {
 /** For calls that predict nothing: about a 2-megapixel resize. */
 const unknownCostMs = 20;
 const maxCostMs = 600_000;
+/** A day; setTimeout takes no more than 24. */
+const maxDeadlineMs = 86_400_000;
 const maxOperations = 32;
 
 export function readCallInfo(
@@ -46,7 +48,7 @@ export function readCallInfo(
     path: String(headers[':path'] ?? ''),
     requestId: requestIdFrom(headers[REQUEST_ID_HEADER]),
     trace: parent === undefined ? newTrace() : childOf(parent),
-    deadline: deadlineIn(timeoutMs),
+    deadline: deadlineIn(Math.min(timeoutMs, maxDeadlineMs)),
     callClass: CALL_CLASSES.find((callClass) => callClass === headers[IM_CLASS]) ?? 'default',
     needs: needsOf(worker, textOf(headers[IM_OP]), textOf(headers[IM_STORE])),
     costMs: costOf(textOf(headers[IM_COST])),

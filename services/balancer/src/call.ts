@@ -12,14 +12,15 @@ import {
   IM_REASON,
   MeshError,
   remainingMs,
+  stopReading,
   toMeshError,
 } from '@imagemesh/rpc';
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallClass, Needs, WaitingCall } from './dispatch.ts';
 import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts';
-import { endWith, refuse, stopReading } from './reply.ts';
 import type { Replica } from './replica.ts';
+import { endWith, refuse } from './reply.ts';
 import type { RequestBody } from './request-body.ts';
 import { afterFailure, type Failure } from './retry.ts';
 

@@ -1,5 +1,5 @@
 /** The replicas: those that joined, and those that died in the last minute. */
-import { type LoadReport, type ReplicaHello, WorkerKind } from '@imagemesh/api';
+import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import { createSessionPool, MeshError } from '@imagemesh/rpc';
 import { AttentiveClock } from './attentive-clock.ts';

@@ -1,9 +1,9 @@
-import { setMaxListeners } from 'node:events';
 import { createHash, randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, openWireCall, type ServerWireCall } from '@imagemesh/rpc';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startSmallMesh, type SmallMesh, until } from './testing/small-mesh.ts';
+import { type SmallMesh, startSmallMesh, until } from './testing/small-mesh.ts';
 import { echo } from './testing/small-replica.ts';
 
 let mesh: SmallMesh;
@@ -22,7 +22,7 @@ describe('the way through', () => {
     mesh = await startSmallMesh();
   });
 
-  it('passes bodies of 20 MB both ways unchanged, eight at once', async () => {
+  it('passes bodies of 20 MB both ways unchanged, four at once', async () => {
     await mesh.replica({ id: 'a', slots: 4 });
     await mesh.call();
     const bodies = Array.from({ length: 8 }, () =>
@@ -245,6 +245,106 @@ describe('failures', () => {
       { reason: 'QUEUE_FULL', retryAfterMs: 1000 },
       { reason: 'QUEUE_FULL', retryAfterMs: 1000 },
     ]);
+  });
+
+  it('answers QUEUE_FULL when the bodies held reach their bound', async () => {
+    mesh = await startSmallMesh({ maxHeldBytes: 2_000_000 });
+    const release = gate();
+    const a = await mesh.replica({
+      id: 'a',
+      serve: async (call) => {
+        await release.opened;
+        await echo(call);
+      },
+    });
+    const running = mesh.call();
+    await until(() => a.begun === 1);
+    const waiting = mesh.call({ body: randomBytes(5_000_000) });
+    await sleep(100);
+    await expect(mesh.call()).rejects.toMatchObject({
+      reason: 'QUEUE_FULL',
+      metadata: { limit_bytes: '2000000' },
+    });
+    release.open();
+    await Promise.all([running, waiting]);
+  });
+
+  it('does not send a body again that was too long to hold, and says so', async () => {
+    mesh = await startSmallMesh({ maxHeldBytesPerCall: 1_000_000 });
+    const a = await mesh.replica({
+      id: 'a',
+      serve: async (call) => {
+        let bytes = 0;
+        await call.reader.message();
+        await call.reader.eachChunk((chunk) => {
+          bytes += chunk.byteLength;
+          return bytes > 3_000_000 ? sleep(5000, undefined, { signal: call.signal }) : undefined;
+        }, 1e9);
+      },
+    });
+    const call = mesh.call({ body: randomBytes(8_000_000) });
+    await until(() => a.begun === 1);
+    await sleep(200);
+    const b = await mesh.replica({ id: 'b' });
+    a.kill();
+    await expect(call).rejects.toMatchObject({ reason: 'REPLICA_LOST' });
+    expect(b.begun).toBe(0);
+  });
+
+  it('delivers an early error to a caller that is still sending 20 MB', async () => {
+    mesh = await startSmallMesh();
+    await mesh.replica({
+      id: 'a',
+      serve: async (call) => {
+        await call.reader.message();
+        throw new MeshError('TOO_MANY_PIXELS', 'too many pixels');
+      },
+    });
+    const body = randomBytes(20_000_000);
+    for (let round = 0; round < 20; round++) {
+      await expect(mesh.call({ body })).rejects.toMatchObject({ reason: 'TOO_MANY_PIXELS' });
+    }
+  });
+
+  it('gives up after three replicas', async () => {
+    mesh = await startSmallMesh();
+    const serve = (call: ServerWireCall) => sleep(5000, undefined, { signal: call.signal });
+    const replicas = await Promise.all(['a', 'b', 'c', 'd'].map((id) => mesh.replica({ id, serve })));
+    const call = mesh.call();
+    const outcome = expect(call).rejects.toMatchObject({
+      reason: 'REPLICA_LOST',
+      metadata: { attempts: '3' },
+    });
+    const killed = new Set<string>();
+    for (let round = 0; round < 3; round++) {
+      await until(() => replicas.some(({ id, begun }) => begun > 0 && !killed.has(id)));
+      for (const replica of replicas) {
+        if (replica.begun === 0 || killed.has(replica.id)) continue;
+        killed.add(replica.id);
+        replica.kill();
+      }
+    }
+    await outcome;
+    expect(killed.size).toBe(3);
+  });
+
+  it('stops the work of a caller that leaves, waiting or running', async () => {
+    mesh = await startSmallMesh();
+    const a = await mesh.replica({
+      id: 'a',
+      serve: async (call) => {
+        await sleep(10_000, undefined, { signal: call.signal });
+      },
+    });
+    const giveUp = [new AbortController(), new AbortController()];
+    const calls = giveUp.map(({ signal }) => mesh.call({ signal }).catch((error: unknown) => error));
+    await until(() => a.running === 1);
+    giveUp[1]?.abort();
+    await sleep(50);
+    giveUp[0]?.abort();
+    await until(() => a.running === 0);
+    for (const error of await Promise.all(calls)) expect(error).toMatchObject({ reason: 'CANCELLED' });
+    expect(a.begun).toBe(1);
   });
 
   it('ends a call at its deadline in the queue, and while it runs', async () => {

@@ -1,6 +1,6 @@
 /** The end of a caller's stream when it is the balancer that ends it. */
-import { constants, type ServerHttp2Stream } from 'node:http2';
-import { type MeshError, statusTrailers } from '@imagemesh/rpc';
+import type { ServerHttp2Stream } from 'node:http2';
+import { type MeshError, statusTrailers, stopReading } from '@imagemesh/rpc';
 
 /** Answers with the error: alone if the reply has not begun, as its trailers if it has. Never a bare reset. */
 export function endWith(caller: ServerHttp2Stream, error: MeshError): void {
@@ -17,11 +17,6 @@ export function endWith(caller: ServerHttp2Stream, error: MeshError): void {
     stopReading(caller);
   });
   caller.end();
-}
-
-/** Tells a caller that is still sending that nobody reads any more, without an error: it has its answer. */
-export function stopReading(caller: ServerHttp2Stream): void {
-  if (!caller.readableEnded && !caller.endAfterHeaders) caller.close(constants.NGHTTP2_NO_ERROR);
 }
 
 /** For a stream that cannot be answered. */

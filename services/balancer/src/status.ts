@@ -7,7 +7,7 @@ import {
   type Replica as ReplicaMessage,
   ReplicaSchema,
   ReplicaState,
-  WorkerKind,
+  type WorkerKind,
 } from '@imagemesh/api';
 import type { ReplicaCondition } from './health.ts';
 import type { Replica } from './replica.ts';

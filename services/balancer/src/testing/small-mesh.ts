@@ -29,7 +29,7 @@ export interface CallResult {
 }
 
 export async function startSmallMesh(overrides: Partial<Config> = {}): Promise<SmallMesh> {
-  const config = readConfig({ PORT: '0', LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent' });
+  const config = readConfig({ PORT: '0', LOG_LEVEL: 'silent' });
   const balancer = await startBalancer({ ...config, ...overrides });
   const pool = createSessionPool(balancer.address);
   const replicas: SmallReplica[] = [];

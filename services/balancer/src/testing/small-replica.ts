@@ -1,4 +1,6 @@
 /** A real replica without images: it speaks the wire protocol, joins, reports, owns its slots. */
+
+import type { JoinRequestSchema, JoinResponseSchema } from '@imagemesh/api';
 import { BalancerService, WorkerKind } from '@imagemesh/api';
 import {
   type BidiCall,
@@ -9,7 +11,6 @@ import {
   startRpcServer,
   wireHandler,
 } from '@imagemesh/rpc';
-import type { JoinRequestSchema, JoinResponseSchema } from '@imagemesh/api';
 import { startTcpRelay } from './tcp-relay.ts';
 
 export const RESIZE = '/imagemesh.v1.ResizeService/Resize';

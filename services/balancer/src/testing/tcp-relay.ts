@@ -1,5 +1,5 @@
 /** A TCP relay that can cut its connections, as a killed process does, or fall silent, as a hung one does. */
-import { createServer, connect, type Socket, type AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface TcpRelay {
   readonly address: string;
