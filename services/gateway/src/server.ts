@@ -1,5 +1,7 @@
 /** Builds the gateway: the only place that does. */
 import { randomBytes } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
+import { OperationSchema, TransformRequestSchema } from '@imagemesh/api';
 import {
   connectNats,
   createEventPublisher,
@@ -16,10 +18,17 @@ import {
   type RunningService,
   startAdmin,
 } from '@imagemesh/observe';
-import { createHealth, createRpcHandler, reflectionRoutes, standardInterceptors } from '@imagemesh/rpc';
-import { openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
+import {
+  createHealth,
+  createRpcHandler,
+  reflectionRoutes,
+  standardInterceptors,
+  validateMessage,
+} from '@imagemesh/rpc';
+import { type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
 import { createBalancers } from './balancers.ts';
+import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
@@ -52,7 +61,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const log = createLogger({ name: 'gateway', level: config.logLevel });
   const metrics = createMetrics('gateway');
   const store = await openBlobStore(config.storeUrl);
-  const claims = openClaims(config.storeUrl);
+  const claims = createClaimsCache(openClaims(config.storeUrl));
   const budget = createMemoryBudget(calls.heldBytesMax);
   const admission = createAdmission(calls.maxCalls);
   const meters = createMeters(metrics, { budget, admission });
@@ -133,6 +142,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     metrics,
     isReady: () => (isStopping ? 'stopping' : upstream.isConnected ? true : 'no balancer is connected'),
   });
+  warmUp();
   for (const name of ['', ...services.map(({ typeName }) => typeName)]) health.set(name, true);
 
   return {
@@ -155,6 +165,13 @@ export async function startGateway(config: Config): Promise<RunningService> {
   };
 }
 
+/** Compiles the rules of the hottest request, which takes 0.2 s, before the first caller waits for it. */
+function warmUp(): void {
+  const source = { source: { case: 'data', value: new Uint8Array(1) } } as const;
+  const operations = [create(OperationSchema, { operation: { case: 'resize', value: { width: 1 } } })];
+  validateMessage(TransformRequestSchema, create(TransformRequestSchema, { source, operations, output: {} }));
+}
+
 function openEvents(
   { natsUrl }: Config,
   { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
@@ -170,7 +187,7 @@ function openEvents(
 interface JobParts {
   readonly link: NatsLink | undefined;
   readonly events: EventPublisher;
-  readonly claims: ReturnType<typeof openClaims>;
+  readonly claims: Claims;
   readonly storeImage: ReturnType<typeof createStoreImage>;
   readonly variants: ReturnType<typeof createVariants>;
   readonly log: Logger;

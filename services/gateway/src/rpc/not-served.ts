@@ -16,7 +16,7 @@ export function withNotServed<Service extends DescService>(
 
 function refuse({ name, parent, methodKind }: DescMethod) {
   const error = () =>
-    new MeshError('NOT_IMPLEMENTED', `${parent.typeName}/${name} is not served here`, {
+    new MeshError('NOT_IMPLEMENTED', `${name} of ${parent.typeName} is not served here`, {
       metadata: { method: `${parent.typeName}/${name}` },
     });
   if (methodKind === 'unary' || methodKind === 'client_streaming') {
