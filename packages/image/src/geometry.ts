@@ -118,32 +118,30 @@ export function planResize(size: Size, resize: Resize, path = 'resize'): ResizeP
   if (width !== undefined) checkSide(width, `${path}.width`);
   if (height !== undefined) checkSide(height, `${path}.height`);
   if (width === undefined || height === undefined) {
-    const scale = width === undefined ? scaleTo(height ?? 1, size.height) : scaleTo(width, size.width);
-    const scaled = {
-      width: width ?? roundSide(size.width * scale),
-      height: height ?? roundSide(size.height * scale),
-    };
+    const scaled = width === undefined ? toHeight(size, height ?? 1) : toWidth(size, width);
     return { scaled, result: scaled };
   }
   const box = { width, height };
-  const scales = [scaleTo(width, size.width), scaleTo(height, size.height)];
-  const fit = resize.fit ?? Fit.UNSPECIFIED;
-  switch (fit) {
+  // Whole numbers of at most 32 bits: the comparison is exact.
+  const isWidthTighter = width * size.height <= height * size.width;
+  const inside = () => (isWidthTighter ? toWidth(size, width) : toHeight(size, height));
+  const outside = () => (isWidthTighter ? toHeight(size, height) : toWidth(size, width));
+  switch (resize.fit ?? Fit.UNSPECIFIED) {
     case Fit.UNSPECIFIED:
     case Fit.FILL:
       return { scaled: box, result: box };
     case Fit.INSIDE: {
-      const scaled = scaledBy(size, Math.min(...scales), box);
+      const scaled = inside();
       return { scaled, result: scaled };
     }
     case Fit.OUTSIDE: {
-      const scaled = scaledBy(size, Math.max(...scales), box);
+      const scaled = outside();
       return { scaled, result: scaled };
     }
     case Fit.CONTAIN:
-      return { scaled: scaledBy(size, Math.min(...scales), box), result: box };
+      return { scaled: inside(), result: box };
     case Fit.COVER:
-      return { scaled: scaledBy(size, Math.max(...scales), box), result: box };
+      return { scaled: outside(), result: box };
     default:
       // Enums are open: a newer client may know more.
       throw invalidField(`${path}.fit`, 'is not a fit that this version knows');
@@ -177,17 +175,16 @@ export function quarterTurns(angle: number): 0 | 1 | 2 | 3 | undefined {
   }
 }
 
-/** The side that sets the scale is hit exactly, whatever the floating point says. */
-function scaledBy(size: Size, scale: number, box: Size): Size {
-  return {
-    width: scale === scaleTo(box.width, size.width) ? box.width : roundSide(size.width * scale),
-    height: scale === scaleTo(box.height, size.height) ? box.height : roundSide(size.height * scale),
-  };
+/**
+ * The other side follows the ratio. Halves round up; sharp, asked for one side only, rounds them either way, by the noise
+ * of its floating point, which is one more reason to ask it for both.
+ */
+function toWidth(size: Size, width: number): Size {
+  return { width, height: roundSide((size.height * width) / size.width) };
 }
 
-/** As sharp computes it, by the shrink: it decides where a side lies halfway between two pixels. */
-function scaleTo(target: number, side: number): number {
-  return 1 / (side / target);
+function toHeight(size: Size, height: number): Size {
+  return { width: roundSide((size.width * height) / size.height), height };
 }
 
 function roundSide(side: number): number {

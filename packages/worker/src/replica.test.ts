@@ -1,3 +1,4 @@
+// Longer than most: every test needs the same replica, client and listening balancer, over real sockets.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
