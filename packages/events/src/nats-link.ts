@@ -7,13 +7,13 @@
  * lost connection ends every call on it at once, and the next connection is a new one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@imagemesh/observe';
+import { ConfigError, type Logger } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 import { isMissing, toMeshNatsError } from './nats-errors.ts';
 
 export interface NatsLinkOptions {
-  /** `nats://[user:password@]host:port`, or several, comma-separated, of one cluster. */
+  /** `nats://[user:password@]host:port`, tls:// for TLS, or several, comma-separated, of one cluster. */
   readonly url: string;
   /** Shown in the server's list of connections. */
   readonly name: string;
@@ -51,8 +51,9 @@ const readyWaitMs = 500;
 const answerWaitMs = 1000;
 const closeWaitMs = 500;
 
-/** Never throws, not for an unreachable server either. */
+/** ConfigError for a URL that is none; never for a server that cannot be reached. */
 export function connectNats({ url, name, log, replicas = 1 }: NatsLinkOptions): NatsLink {
+  const settings = connectionOptions(url, name);
   const makers: Make[] = [];
   const closing = new AbortController();
   const waiting = new Set<(connection: NatsConnection) => void>();
@@ -66,7 +67,7 @@ export function connectNats({ url, name, log, replicas = 1 }: NatsLinkOptions): 
     let wasLogged = false;
     while (!closing.signal.aborted) {
       try {
-        const connection = await connect(connectionOptions(url, name));
+        const connection = await connect(settings);
         current = connection;
         if (closing.signal.aborted) {
           await connection.close();
@@ -217,9 +218,7 @@ function unavailable(cause?: unknown): MeshError {
 }
 
 function connectionOptions(url: string, name: string): ConnectionOptions {
-  const urls = url
-    .split(',')
-    .map((one) => new URL(one.includes('://') ? one.trim() : `nats://${one.trim()}`));
+  const urls = url.split(',').map(parseServer);
   const { username, password } = urls[0] ?? { username: '', password: '' };
   const user = decodeURIComponent(username);
   return {
@@ -231,7 +230,19 @@ function connectionOptions(url: string, name: string): ConnectionOptions {
     pingInterval: 5000,
     maxPingOut: 2,
     noAsyncTraces: true,
+    ...(urls.some(({ protocol }) => protocol === 'tls:') && { tls: {} }),
     ...(username !== '' &&
       (password === '' ? { token: user } : { user, pass: decodeURIComponent(password) })),
   };
+}
+
+function parseServer(text: string): URL {
+  const server = text.trim();
+  const full = server.includes('://') ? server : `nats://${server}`;
+  const url = URL.canParse(full) ? new URL(full) : undefined;
+  if (url !== undefined && url.host !== '' && /^(nats|tls):$/.test(url.protocol)) return url;
+  // Not the text itself: it may hold a password.
+  throw new ConfigError(
+    'NATS_URL is not understood; the form is nats://[user:password@]host:port, comma-separated',
+  );
 }
