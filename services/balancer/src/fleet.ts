@@ -41,20 +41,19 @@ export class Fleet {
   #dead: { readonly replica: Replica; readonly atMs: number }[] = [];
   #nextKey = 1;
   #timer: NodeJS.Timeout | undefined;
-  #lagMs = 0;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#timer = setInterval(() => {
-      this.#lagMs = this.#clock.tick(performance.now());
+      this.#clock.tick(performance.now());
       // Reports that came during a stall are read before anyone is judged by their absence.
       setImmediate(() => this.#judgeAll());
     }, JUDGE_EVERY_MS);
   }
 
-  /** How late the last look at the clock was, in ms. */
-  get lagMs(): number {
-    return this.#lagMs;
+  /** Time that this process stood still, in ms; it is held against no replica. */
+  get stalledMs(): number {
+    return this.#clock.missedMs;
   }
 
   /** Those of that kind that are not dead. */

@@ -107,6 +107,13 @@ export function createBalancerMetrics(
       this.set(held.held);
     },
   });
+  metrics.gauge({
+    name: name('stalled_seconds'),
+    help: 'Time that this process stood still, discounted from the age of reports.',
+    collect() {
+      this.set(fleet.stalledMs / 1000);
+    },
+  });
   return {
     started: ({ needs, callClass }, waitedMs) => {
       waits.observe({ worker: workerName(needs.worker), class: callClass }, waitedMs / 1000);
