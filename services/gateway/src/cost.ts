@@ -73,11 +73,11 @@ function estimateOperation({ operation }: Operation, before: Size, after: Size):
     case 'blur':
       return 8 * mp;
     case 'gaussianBlur':
-      return (5 + gaussianSide(operation.value.size, operation.value.sigma)) * mp;
+      return gaussianPerMegapixel(gaussianSide(operation.value.size, operation.value.sigma)) * mp;
     case 'medianBlur':
-      return ((operation.value.size ?? 5) <= 5 ? 25 : 90) * mp;
+      return ((operation.value.size ?? 5) <= 5 ? 58 : 90) * mp;
     case 'edges':
-      return 27 * mp;
+      return 18 * mp;
     case 'grayscale':
       return 3 * mp;
     case undefined:
@@ -90,6 +90,11 @@ function estimateOperation({ operation }: Operation, before: Size, after: Size):
 /** Whether turning by the angle only moves pixels. */
 export function isQuarterTurn(angle: number): boolean {
   return angle % 90 === 0;
+}
+
+/** OpenCV has a fixed-point path for small kernels; the rest grows with the side. */
+function gaussianPerMegapixel(side: number): number {
+  return side <= 7 ? 8 : 6.5 * side;
 }
 
 function gaussianSide(size: number | undefined, sigma: number | undefined): number {
