@@ -16,6 +16,7 @@ import {
   toMeshError,
 } from '@imagemesh/rpc';
 import { Attempt, type AttemptEnd } from './attempt.ts';
+import type { CallHost } from './call-host.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallClass, Needs, WaitingCall } from './dispatch.ts';
 import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts';
@@ -23,39 +24,6 @@ import type { Replica } from './replica.ts';
 import { endWith, refuse } from './reply.ts';
 import type { RequestBody } from './request-body.ts';
 import { afterFailure, type Failure } from './retry.ts';
-
-/** What became of a call, for the log and the metrics. */
-export interface CallOutcome {
-  readonly info: CallInfo;
-  /** gRPC code: 0 for OK. */
-  readonly grpcStatus: number;
-  readonly reason: string | undefined;
-  readonly message: string | undefined;
-  readonly replicaId: string | undefined;
-  /** How often it was given to a replica. */
-  readonly attempts: number;
-  readonly queueMs: number;
-  readonly ms: number;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-}
-
-/** What a call needs of its surroundings. */
-export interface CallHost {
-  readonly maxAttempts: number;
-  /** Puts it (back) into the queue, where it finds its place by `order`; throws MeshError QUEUE_FULL. */
-  enqueue(call: ProxiedCall, why: 'new' | Failure): void;
-  withdraw(call: ProxiedCall): void;
-  /** A slot is free. */
-  slotFreed(replica: Replica): void;
-  onStart(call: ProxiedCall, waitedMs: number): void;
-  /** The status is decided; the caller may still be fetching the reply. */
-  onEnd(outcome: CallOutcome): void;
-  /** The caller's stream is closed. */
-  onGone(call: ProxiedCall): void;
-  /** Monotonic, in ms. */
-  now(): number;
-}
 
 /** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
 const deadlineSlackMs = 250;

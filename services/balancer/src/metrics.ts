@@ -1,7 +1,8 @@
 /** What Prometheus sees of a balancer. */
 import type { WorkerKind } from '@imagemesh/api';
 import type { Metrics } from '@imagemesh/observe';
-import type { CallOutcome, ProxiedCall } from './call.ts';
+import type { ProxiedCall } from './call.ts';
+import type { CallOutcome } from './call-host.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldBytes } from './request-body.ts';
 import type { Failure } from './retry.ts';
