@@ -131,6 +131,12 @@ describe('a job', () => {
     const done = await finished(job?.id ?? '');
     expect(done?.state).toBe(JobState.FAILED);
     expect(done?.error?.code).toBe(3);
+    const asJson = await fetch(`${mesh.gatewayUrl}/imagemesh.v1.JobService/GetJob`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jobId: job?.id }),
+    });
+    expect(await asJson.json()).toMatchObject({ job: { error: { details: [{ reason: 'DAMAGED_IMAGE' }] } } });
     await sleep(300);
     expect(
       events.received.filter((event) => event.subject.endsWith(`.${job?.id}`)).map((event) => event.subject),

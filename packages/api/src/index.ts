@@ -2,6 +2,12 @@
  * The generated types of the API: messages, enums and services of imagemesh.v1, and of the standard
  * protocols it uses (google.rpc, grpc.health.v1, grpc.reflection).
  */
+
+export * from './gen/google/rpc/error_details_pb.ts';
+export { type Status, StatusSchema } from './gen/google/rpc/status_pb.ts';
+export * as health from './gen/grpc/health/v1/health_pb.ts';
+export * as reflectionV1 from './gen/grpc/reflection/v1/reflection_pb.ts';
+export * as reflectionV1Alpha from './gen/grpc/reflection/v1alpha/reflection_pb.ts';
 export * from './gen/imagemesh/v1/balancer_service_pb.ts';
 export * from './gen/imagemesh/v1/event_pb.ts';
 export * from './gen/imagemesh/v1/image_pb.ts';
@@ -11,8 +17,3 @@ export * from './gen/imagemesh/v1/operation_pb.ts';
 export * from './gen/imagemesh/v1/options_pb.ts';
 export * from './gen/imagemesh/v1/upload_service_pb.ts';
 export * from './gen/imagemesh/v1/worker_pb.ts';
-export * as health from './gen/grpc/health/v1/health_pb.ts';
-export * as reflectionV1 from './gen/grpc/reflection/v1/reflection_pb.ts';
-export * as reflectionV1Alpha from './gen/grpc/reflection/v1alpha/reflection_pb.ts';
-export * from './gen/google/rpc/error_details_pb.ts';
-export { StatusSchema, type Status } from './gen/google/rpc/status_pb.ts';

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { formatTraceparent } from '@imagemesh/observe';
+import { errorDetails } from '@imagemesh/rpc';
 import { DiscardPolicy, type NatsConnection, nanos, RetentionPolicy, StorageType } from 'nats';
 import { eventSubject, toCloudEvent } from './cloud-event.ts';
-import { errorDetails } from './error-details.ts';
 import { type MessageContext, toHeaders } from './headers.ts';
 import { isConflict } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';

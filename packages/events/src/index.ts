@@ -1,6 +1,5 @@
 /** NATS: the connection, the queue of jobs, and events as CloudEvents. */
 export { type CloudEvent, type CloudEventParts, eventSubject, toCloudEvent } from './cloud-event.ts';
-export { errorDetails } from './error-details.ts';
 export {
   createEventPublisher,
   createNoEvents,

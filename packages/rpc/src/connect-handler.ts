@@ -8,6 +8,7 @@ import {
 } from '@connectrpc/connect-node';
 import type { Logger } from '@imagemesh/observe';
 import { withMeshErrors } from './early-errors.ts';
+import { errorDetails } from './error-details.ts';
 import { MeshError } from './errors.ts';
 import { MAX_MESSAGE_BYTES } from './frames.ts';
 import { statusTrailers } from './grpc-status.ts';
@@ -47,6 +48,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     readMaxBytes,
     writeMaxBytes,
     interceptors: [...interceptors],
+    // A job's error is a Status, whose details are Any.
+    jsonOptions: { registry: errorDetails },
   });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

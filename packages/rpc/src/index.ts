@@ -29,6 +29,7 @@ export {
   parseGrpcTimeout,
   remainingMs,
 } from './deadline.ts';
+export { errorDetails } from './error-details.ts';
 export * from './errors.ts';
 export { MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from './frames.ts';
 export { fromGrpcError } from './grpc-errors.ts';

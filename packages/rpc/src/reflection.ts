@@ -14,6 +14,7 @@ import {
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ConnectRouter } from '@connectrpc/connect';
 import { health, reflectionV1, reflectionV1Alpha } from '@imagemesh/api';
+import { errorDetails } from './error-details.ts';
 
 type Request = reflectionV1.ServerReflectionRequest['messageRequest'];
 type Reply = NonNullable<
@@ -72,6 +73,8 @@ function createReflector(services: readonly DescService[]) {
   const files = new Map<string, DescFile>();
   const bytes = new Map<string, Uint8Array>();
   for (const service of services) addFile(service.file);
+  // No method mentions them: they travel as Any in a Status.
+  for (const detail of errorDetails) addFile(detail.file);
   const registry = createFileRegistry(
     create(FileDescriptorSetSchema, { file: [...files.values()].map((file) => file.proto) }),
   );

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { decode, gradient, noisePng, photoLike, plain, QUADRANT_COLOURS, quadrants, readPixel } from './images.ts';
+import {
+  decode,
+  gradient,
+  noisePng,
+  photoLike,
+  plain,
+  QUADRANT_COLOURS,
+  quadrants,
+  readPixel,
+} from './images.ts';
 
 describe('generated images', () => {
   it('have the colours asked for, in every quadrant', async () => {

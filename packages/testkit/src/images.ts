@@ -93,7 +93,7 @@ export interface Picture {
   readonly channels: number;
 }
 
-/** The pixels as they are stored: no orientation applied, no colour converted. */
+/** The pixels as they are stored, without the orientation applied; grey comes as three equal channels. */
 export async function decode(bytes: Uint8Array): Promise<Picture> {
   const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
   return { data, width: info.width, height: info.height, channels: info.channels };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { fromJson, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { type Image, ImageSchema, type Job, JobSchema, type Variant, VariantSchema } from '@imagemesh/api';
-import { errorDetails } from '@imagemesh/events';
+import { errorDetails } from '@imagemesh/rpc';
 import type { Codec, NatsRecordsOptions } from '@imagemesh/store';
 
 /** A job as its owner sees it, and what the gateways need beside that. Never changed in place. */
