@@ -19,6 +19,7 @@ import {
 import { defaultLimits } from '@imagemesh/image';
 import { createLogger, newTrace } from '@imagemesh/observe';
 import {
+  createHealth,
   deadlineIn,
   MeshError,
   type RpcServer,
@@ -93,7 +94,9 @@ async function startPeer(
   };
   const paths = ['/imagemesh.v1.ResizeService/Resize', '/imagemesh.v1.FilterService/Filter'];
   const streams = new Map(paths.map((path) => [path, wireHandler(serve)]));
-  const server = await startRpcServer({ port, routes: () => {}, streams });
+  const health = createHealth([]);
+  health.set('', true);
+  const server = await startRpcServer({ port, routes: health.routes, streams });
   servers.push(server);
   return { address: `127.0.0.1:${server.port}`, seen, server };
 }
@@ -312,6 +315,25 @@ describe('balancers that are lost', () => {
     await new Promise((resolve) => setTimeout(resolve, 120));
     await startPeer(encoded, first.server.port);
     expect((await running).sizeBytes).toBe(2);
+  });
+
+  it('tries another one, and then again, where there is no replica yet', async () => {
+    const empty = await startPeer(async () => {
+      throw new MeshError('NO_REPLICA', 'none');
+    });
+    const other = await startPeer(encoded);
+    const both = createRunner([empty.address, other.address]);
+    for (let count = 0; count < 4; count++)
+      expect((await both.run(context(), source, plan([]))).sizeBytes).toBe(2);
+    let calls = 0;
+    const joining = await startPeer(async (call, wire) => {
+      if (++calls < 3) throw new MeshError('NO_REPLICA', 'none');
+      return encoded(call, wire);
+    });
+    expect((await createRunner([joining.address]).run(context(), source, plan([]))).sizeBytes).toBe(2);
+    await expect(createRunner([empty.address]).run(context(), source, plan([]))).rejects.toMatchObject({
+      reason: 'NO_REPLICA',
+    });
   });
 
   it('gives up at the deadline, and says which', async () => {

@@ -1,28 +1,35 @@
 /**
  * The way to the balancers: picks one for each stage, sends the stage again to another one (or the same, reconnected)
- * if the balancer is lost before the whole reply is here. What a replica says is final: its failures are the
- * balancer's to retry.
+ * if the balancer is lost before the whole reply is here, or has no replica yet. What a replica says is final: its
+ * failures are the balancer's to retry.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fromBinary } from '@bufbuild/protobuf';
+import { health } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import {
   createSessionPool,
   type Deadline,
+  deadlineIn,
   MeshError,
+  openWireCall,
   remainingMs,
   type SessionPool,
   toMeshError,
 } from '@imagemesh/rpc';
 
 export interface Upstream {
-  /** Whether any balancer is connected. */
+  /** Whether any balancer answers. */
   readonly isConnected: boolean;
   /** Runs `attempt` with the balancer to use; again with another while it fails with a balancer lost. */
-  send<Result>(
-    call: { readonly deadline: Deadline; readonly signal: AbortSignal; readonly requestId: string },
-    attempt: (pool: SessionPool) => Promise<Result>,
-  ): Promise<Result>;
+  send<Result>(call: UpstreamCall, attempt: (pool: SessionPool) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
+}
+
+export interface UpstreamCall {
+  readonly deadline: Deadline;
+  readonly signal: AbortSignal;
+  readonly requestId: string;
 }
 
 export interface UpstreamOptions {
@@ -33,23 +40,27 @@ export interface UpstreamOptions {
   readonly random?: () => number;
 }
 
-/** Times that one stage is sent in all, and the pauses in between, doubling: 3.5 s altogether, enough for a restart. */
-const maxAttempts = 8;
+const { SERVING } = health.HealthCheckResponse_ServingStatus;
+
+/** A round tries every balancer once. Pauses between rounds double: 5.5 s altogether, enough for a restart. */
+const maxRounds = 10;
+/** Of those, for a balancer that answers but has no replica: they join again within a second of its restart. */
+const maxRoundsWithoutReplica = 5;
 const firstPauseMs = 50;
 const maxPauseMs = 1000;
 
-/** A balancer that was lost is the last choice for so long. */
-const penaltyMs = 1000;
-
-/** How often a balancer that is not connected is tried, so that readiness is known without calls. */
-const reconnectMs = 500;
+/** How often a balancer that does not answer is tried, so that readiness is known without calls. */
+const checkEveryMs = 500;
+const checkTimeoutMs = 1000;
+const checkPath = '/grpc.health.v1.Health/Check';
 
 /** A balancer that does not answer a ping in time is lost: its calls go elsewhere. */
-const keepalive = { intervalMs: 2000, timeoutMs: 4000 };
+const keepalive = { intervalMs: 1000, timeoutMs: 2000 };
 
 interface Balancer {
   readonly pool: SessionPool;
-  penalizedUntilMs: number;
+  /** Whether it has said so itself on this connection: the kernel accepts connections for a process that is stopped. */
+  isServing: boolean;
 }
 
 export function createUpstream({ addresses, log, random = Math.random }: UpstreamOptions): Upstream {
@@ -60,45 +71,42 @@ export function createUpstream({ addresses, log, random = Math.random }: Upstrea
     });
   const balancers = addresses.map((address): Balancer => {
     const pool = createSessionPool(address, { unreachable: gone(address), lost: gone(address), keepalive });
-    return { pool, penalizedUntilMs: 0 };
+    return { pool, isServing: false };
   });
   const closing = new AbortController();
-  for (const { pool } of balancers) void stayConnected(pool, closing.signal, log);
+  for (const balancer of balancers) void keepChecked(balancer, closing.signal, log);
 
   return {
     get isConnected() {
-      return balancers.some(({ pool }) => pool.isConnected);
+      return balancers.some(isUsable);
     },
 
     async send(call, attempt) {
-      const tried = new Set<Balancer>();
+      const untried = new Set(balancers);
       let pauseMs = firstPauseMs;
-      for (let attempts = 1; ; attempts++) {
-        if (tried.size === balancers.length) tried.clear();
-        const balancer = pick(balancers, tried, random);
-        tried.add(balancer);
+      for (let round = 1; ; ) {
+        const balancer = pick(untried, random);
+        untried.delete(balancer);
         try {
           return await attempt(balancer.pool);
         } catch (thrown) {
           const error = toMeshError(thrown);
-          if (!isBalancerGone(error)) throw error;
-          balancer.penalizedUntilMs = Date.now() + penaltyMs;
-          const hasUntried = tried.size < balancers.length;
-          const waitMs = hasUntried ? 0 : pauseMs;
-          if (attempts === maxAttempts || call.signal.aborted || remainingMs(call.deadline) <= waitMs)
-            throw error;
+          const lastRound = lastRoundFor(error);
+          if (lastRound === 0) throw error;
+          if (error.reason !== 'NO_REPLICA') balancer.isServing = false;
+          const waitMs = untried.size > 0 ? 0 : pauseMs;
+          const isOver = round >= lastRound && untried.size === 0;
+          if (isOver || call.signal.aborted || remainingMs(call.deadline) <= waitMs) throw error;
+          const { address } = balancer.pool;
           log.warn(
-            {
-              requestId: call.requestId,
-              balancer: balancer.pool.address,
-              attempts,
-              reason: error.reason,
-              err: error.cause,
-            },
-            'balancer lost, sending the stage again',
+            { requestId: call.requestId, balancer: address, round, reason: error.reason },
+            'sending a stage again',
           );
-          if (waitMs > 0) await sleep(waitMs, undefined, { signal: call.signal });
-          if (!hasUntried) pauseMs = Math.min(2 * pauseMs, maxPauseMs);
+          if (untried.size > 0) continue;
+          await sleep(waitMs, undefined, { signal: call.signal });
+          pauseMs = Math.min(2 * pauseMs, maxPauseMs);
+          round++;
+          for (const each of balancers) untried.add(each);
         }
       }
     },
@@ -110,16 +118,12 @@ export function createUpstream({ addresses, log, random = Math.random }: Upstrea
   };
 }
 
-/** The balancer with the fewest of our calls, of those connected and not lost just now where there are such. */
-function pick(balancers: readonly Balancer[], tried: ReadonlySet<Balancer>, random: () => number): Balancer {
-  const nowMs = Date.now();
+/** The balancer with the fewest of our calls, of those that answer where there are such. */
+function pick(balancers: Iterable<Balancer>, random: () => number): Balancer {
   let best: Balancer | undefined;
   let bestRank = Number.POSITIVE_INFINITY;
   for (const balancer of balancers) {
-    if (tried.has(balancer)) continue;
-    const { pool, penalizedUntilMs } = balancer;
-    const rank =
-      (penalizedUntilMs > nowMs ? 2e6 : 0) + (pool.isConnected ? 0 : 1e6) + pool.streams + random();
+    const rank = (isUsable(balancer) ? 0 : 1e6) + balancer.pool.streams + random();
     if (rank < bestRank) {
       best = balancer;
       bestRank = rank;
@@ -129,19 +133,43 @@ function pick(balancers: readonly Balancer[], tried: ReadonlySet<Balancer>, rand
   return best;
 }
 
-function isBalancerGone({ reason }: MeshError): boolean {
-  return reason === 'BALANCER_UNREACHABLE' || reason === 'SHUTTING_DOWN';
+function isUsable({ pool, isServing }: Balancer): boolean {
+  return isServing && pool.isConnected;
 }
 
-async function stayConnected(pool: SessionPool, signal: AbortSignal, log: Logger): Promise<void> {
-  let wasConnected = false;
+/** The last round in which a stage that failed so is sent again; 0: never. */
+function lastRoundFor({ reason }: MeshError): number {
+  if (reason === 'NO_REPLICA') return maxRoundsWithoutReplica;
+  return reason === 'BALANCER_UNREACHABLE' || reason === 'SHUTTING_DOWN' ? maxRounds : 0;
+}
+
+async function keepChecked(balancer: Balancer, signal: AbortSignal, log: Logger): Promise<void> {
+  const { pool } = balancer;
+  let wasUsable = false;
   while (!signal.aborted) {
-    if (!pool.isConnected) {
-      await pool.connect().catch(() => {});
-      if (pool.isConnected) log.info({ balancer: pool.address }, 'balancer connected');
-      else if (wasConnected) log.warn({ balancer: pool.address }, 'balancer lost');
-      wasConnected = pool.isConnected;
+    if (!isUsable(balancer)) {
+      balancer.isServing = await asksServing(pool, signal).catch(() => false);
+      if (isUsable(balancer) !== wasUsable && !signal.aborted) {
+        wasUsable = !wasUsable;
+        log.info({ balancer: pool.address }, wasUsable ? 'balancer connected' : 'balancer lost');
+      }
     }
-    await sleep(reconnectMs, undefined, { signal, ref: false }).catch(() => {});
+    await sleep(checkEveryMs, undefined, { signal, ref: false }).catch(() => {});
+  }
+}
+
+/** Whether the balancer says that it serves. Opens the connection where there is none. */
+async function asksServing(pool: SessionPool, signal: AbortSignal): Promise<boolean> {
+  await pool.connect();
+  const wire = openWireCall(pool, { path: checkPath, deadline: deadlineIn(checkTimeoutMs), signal });
+  try {
+    await wire.writer.message(new Uint8Array(0));
+    wire.end();
+    const reply = await wire.reader.message();
+    await wire.status;
+    return fromBinary(health.HealthCheckResponseSchema, reply ?? new Uint8Array(0)).status === SERVING;
+  } catch (error) {
+    wire.cancel();
+    throw error;
   }
 }
