@@ -1,6 +1,5 @@
 # One image for every service; the command says which:
-#   node services/gateway/dist/main.js   node services/balancer/dist/main.js
-#   node services/resize/dist/main.js    node services/filter/dist/main.js
+#   node --initial-old-space-size=256 services/{gateway,balancer,resize,filter}/dist/main.js
 FROM node:20-bookworm-slim AS build
 WORKDIR /app
 COPY . .
@@ -28,4 +27,5 @@ USER node
 VOLUME ["/data"]
 EXPOSE 8080 9090 9100 9200
 ENTRYPOINT ["/usr/bin/tini", "--"]
-CMD ["node", "services/gateway/dist/main.js"]
+# The flag: bodies of images count against the old generation, whose first limit is a few MB.
+CMD ["node", "--initial-old-space-size=256", "services/gateway/dist/main.js"]

@@ -22,16 +22,20 @@ import { median, percentile } from './statistics.ts';
 interface Path {
   readonly name: string;
   call(): Promise<number>;
-  /** CPU-ms that the path's processes have used so far. */
-  cpu(): number;
+  /** CPU-ms that each of the path's processes has used so far. */
+  cpu(): readonly number[];
 }
 
 interface Round {
   readonly callsPerSecond: number;
   readonly p50: number;
   readonly p99: number;
-  readonly cpuPerCall: number;
+  /** By process, as `columns` names them. */
+  readonly cpuPerCall: readonly number[];
 }
+
+/** Processes whose CPU is shown on its own; the replicas count as one. */
+const columns = ['gateway', 'balancer', 'replicas'];
 
 const { values } = parseArgs({
   options: {
@@ -64,13 +68,14 @@ const pools = {
 try {
   const stored = await fetch(`${mesh.gatewayUrl}/upload`, { method: 'POST', body: new Uint8Array(source) });
   const { image_id: imageId } = JSON.parse(await stored.text());
-  const pids = ['gateway', 'balancer-1', ...mesh.replicaNames()].map((name) => mesh.process(name).pid);
-  const meshCpu = () => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
+  const processes = [['gateway'], ['balancer-1'], mesh.replicaNames()];
+  const pids = processes.map((names) => names.map((name) => mesh.process(name).pid));
+  const meshCpu = () => pids.map((some) => sum(some.map(cpuMs)));
   const paths: Path[] = [
     {
       name: 'sharp in process',
       call: () => sharpInProcess(source),
-      cpu: () => process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000,
+      cpu: () => [(process.cpuUsage().user + process.cpuUsage().system) / 1000],
     },
     // A replica runs one call a slot and refuses more: alone it gets one at a time, as its balancer would give it.
     { name: 'replica', call: oneAtATime(() => resizeStage(pools.replica, source)), cpu: meshCpu },
@@ -108,7 +113,7 @@ async function measure(path: Path, count: number): Promise<Round> {
     callsPerSecond: (count * 1000) / elapsedMs,
     p50: percentile(times, 50),
     p99: percentile(times, 99),
-    cpuPerCall: (path.cpu() - cpuBefore) / count,
+    cpuPerCall: path.cpu().map((ms, at) => (ms - (cpuBefore[at] ?? 0)) / count),
   };
 }
 
@@ -126,12 +131,15 @@ function print(paths: readonly Path[], results: ReadonlyMap<Path, readonly Round
   process.stdout.write(
     `1920×1080 JPEG (${mib} KiB) → 800×600 JPEG, ${rounds} rounds of ${calls} calls, concurrency ${concurrency}, ` +
       `${values.replicas} resize replica(s), ${availableParallelism()} cores, Node ${process.version}\n\n` +
-      '| path | calls/s | p50 ms | p99 ms | CPU-ms a call | × sharp |\n|---|---|---|---|---|---|\n',
+      `| path | calls/s | p50 ms | p99 ms | CPU-ms a call | × sharp | ${columns.join(' | ')} |\n` +
+      `|---|---|---|---|---|---|${'---|'.repeat(columns.length)}\n`,
   );
   const figure = (path: Path, pick: (round: Round) => number) => median((results.get(path) ?? []).map(pick));
-  const base = paths[0] === undefined ? Number.NaN : figure(paths[0], (round) => round.cpuPerCall);
+  const total = (round: Round) => sum(round.cpuPerCall);
+  const base = paths[0] === undefined ? Number.NaN : figure(paths[0], total);
   for (const path of paths) {
-    const cpu = figure(path, (round) => round.cpuPerCall);
+    const cpu = figure(path, total);
+    const byProcess = columns.map((_, at) => figure(path, (round) => round.cpuPerCall[at] ?? Number.NaN));
     const cells = [
       path.name,
       figure(path, (round) => round.callsPerSecond).toFixed(1),
@@ -139,7 +147,12 @@ function print(paths: readonly Path[], results: ReadonlyMap<Path, readonly Round
       figure(path, (round) => round.p99).toFixed(1),
       cpu.toFixed(1),
       (cpu / base).toFixed(2),
+      ...byProcess.map((ms) => (path === paths[0] ? '' : ms.toFixed(1))),
     ];
     process.stdout.write(`| ${cells.join(' | ')} |\n`);
   }
+}
+
+function sum(figures: readonly number[]): number {
+  return figures.reduce((total, figure) => total + figure, 0);
 }

@@ -85,6 +85,10 @@ export function replicaSpec(
     UV_THREADPOOL_SIZE: settings.env.UV_THREADPOOL_SIZE ?? String(Number(slots) + 3),
     // Images come and go by the megabyte: two arenas instead of eight a core keep what glibc holds back small.
     MALLOC_ARENA_MAX: settings.env.MALLOC_ARENA_MAX ?? '2',
+    // Freed pixels are used again instead of being given back and faulted in anew, page by page.
+    MALLOC_MMAP_THRESHOLD_: settings.env.MALLOC_MMAP_THRESHOLD_ ?? '67108864',
+    MALLOC_TRIM_THRESHOLD_: settings.env.MALLOC_TRIM_THRESHOLD_ ?? '268435456',
+    MALLOC_TOP_PAD_: settings.env.MALLOC_TOP_PAD_ ?? '16777216',
     DRAIN_TIMEOUT_MS: String(drainMs.replica),
   });
 }
