@@ -108,12 +108,14 @@ describe('createBodyHolder', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
-  it('says OVERLOADED when the memory of all calls is used up', async () => {
+  it('goes to the store when the memory of all calls is used up', async () => {
     const budget = createMemoryBudget(150);
     const first = await hold([bytes(100)], options({ budget }));
-    await expect(hold([bytes(100)], options({ budget }))).rejects.toMatchObject({ reason: 'OVERLOADED' });
+    const second = await hold([bytes(40, 1), bytes(60, 2)], options({ budget }));
+    expect(second).toMatchObject({ kind: 'temporary', sizeBytes: 100 });
+    await second.release();
     await first.release();
-    await hold([bytes(100)], options({ budget }));
+    expect((await hold([bytes(100)], options({ budget }))).kind).toBe('memory');
   });
 
   it("reports the store's failure, not that its reader stopped", async () => {

@@ -16,7 +16,7 @@ export type HeldBody = (
 export interface HoldOptions {
   /** More is BODY_TOO_LARGE. */
   readonly maxBytes: number;
-  /** More goes to the store. */
+  /** More goes to the store, and so does what the budget has no memory for. */
   readonly memoryBytes: number;
   /** Where known: another size is SIZE_MISMATCH. */
   readonly expectedBytes?: number | undefined;
@@ -55,12 +55,18 @@ export function createBodyHolder(options: HoldOptions): BodyHolder {
   const releases: (() => void)[] = [];
   let spill: Spill | undefined;
 
-  /** Reserves in steps, so that many small pieces cost few calls. */
-  const reserve = (bytes: number) => {
-    if (bytes <= reserved) return;
+  /** Whether there is memory for so many bytes. Reserves in steps, so that many small pieces cost few calls. */
+  const reserve = (bytes: number): boolean => {
+    if (bytes > memoryBytes) return false;
+    if (bytes <= reserved) return true;
     const step = Math.min(memoryBytes, Math.max(bytes, 2 * reserved, 65_536)) - reserved;
-    releases.push(budget.take(step));
+    try {
+      releases.push(budget.take(step));
+    } catch {
+      return false;
+    }
     reserved += step;
+    return true;
   };
   const giveBack = () => {
     for (const release of releases.splice(0)) release();
@@ -76,8 +82,7 @@ export function createBodyHolder(options: HoldOptions): BodyHolder {
       if (expectedBytes !== undefined && sizeBytes > expectedBytes) throw sizeMismatch(expectedBytes);
       inspect?.(bytes);
       if (spill !== undefined) return spill.put(bytes);
-      if (sizeBytes <= memoryBytes) {
-        reserve(sizeBytes);
+      if (reserve(sizeBytes)) {
         pieces.push(bytes);
         return undefined;
       }

@@ -5,7 +5,7 @@ import type { Admission } from './admit.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 export interface Meters {
-  /** A call over raw frames ended. Calls over Connect are counted by its interceptors, under the same names. */
+  /** A call over raw frames ended. Calls over Connect are counted by its interceptors: imagemesh_rpc_calls_total. */
   callEnded(outcome: WireOutcome): void;
   transferred(direction: 'in' | 'out', bytes: number): void;
   eventDropped(): void;

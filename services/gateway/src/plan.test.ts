@@ -19,9 +19,9 @@ import { neededWorker, planPipeline } from './plan.ts';
 type Step = Operation['operation'];
 const { RESIZE, FILTER } = WorkerKind;
 
-function info(fields: Partial<ImageInfo> = {}): ImageInfo {
-  const upright = { format: Format.JPEG, width: 1000, height: 500, orientation: 1, channels: 3, frames: 1 };
-  return create(ImageInfoSchema, { ...upright, ...fields });
+function info(fields: { width?: number; height?: number; orientation?: number } = {}): ImageInfo {
+  const upright = { width: 1000, height: 500, orientation: 1 };
+  return create(ImageInfoSchema, { format: Format.JPEG, channels: 3, frames: 1, ...upright, ...fields });
 }
 
 function op(operation: { case: NonNullable<Step['case']>; value: object }): Operation {

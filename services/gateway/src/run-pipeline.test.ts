@@ -2,37 +2,27 @@ import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  Destination,
-  Format,
-  ImageInfoSchema,
-  type Operation,
-  OperationSchema,
-  PixelContentSchema,
-  ResizeRequestSchema,
-  ResizeResponseSchema,
-  type WorkHeader,
-  WorkHeaderSchema,
-  type WorkSpec,
-} from '@imagemesh/api';
-import { defaultLimits } from '@imagemesh/image';
-import { createLogger, newTrace } from '@imagemesh/observe';
-import {
-  createHealth,
-  deadlineIn,
-  MeshError,
-  type RpcServer,
-  type ServerWireCall,
-  startRpcServer,
-  wireHandler,
-} from '@imagemesh/rpc';
+import { create } from '@bufbuild/protobuf';
+import { Destination, Format, OperationSchema } from '@imagemesh/api';
+import { createLogger } from '@imagemesh/observe';
+import { MeshError, type RpcServer } from '@imagemesh/rpc';
 import { type BlobStore, openBlobStore } from '@imagemesh/store';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { CallContext } from './call.ts';
 import { createMemoryBudget } from './memory-budget.ts';
-import { planPipeline } from './plan.ts';
-import { createPipelineRunner, imageRef, type PipelineSource, temporaryRef } from './run-pipeline.ts';
+import { createPipelineRunner, imageRef, temporaryRef } from './run-pipeline.ts';
+import {
+  type Answer,
+  blur,
+  byService,
+  context,
+  encoded,
+  info,
+  pixels,
+  plan,
+  resize,
+  source,
+  startPeer as start,
+} from './testing/peer.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 
 const log = createLogger({ name: 'test', level: 'silent' });
@@ -54,51 +44,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface Seen {
-  readonly path: string;
-  readonly headers: ServerWireCall['headers'];
-  readonly spec: WorkSpec;
-  readonly bytes: Buffer;
-}
-
-type Answer = (
-  seen: Seen,
-  wire: ServerWireCall,
-) => Promise<{ header: Partial<WorkHeader>; bytes?: Uint8Array }>;
-
-/** Stands in for a balancer and all behind it: takes the stage and answers as told. */
-async function startPeer(
-  answer: Answer,
-  port = 0,
-): Promise<{ address: string; seen: Seen[]; server: RpcServer }> {
-  const seen: Seen[] = [];
-  const serve = async (wire: ServerWireCall) => {
-    const first = await wire.reader.message();
-    if (first === undefined) throw new Error('no spec');
-    const { message } = fromBinary(ResizeRequestSchema, first);
-    if (message.case !== 'spec') throw new Error('no spec');
-    const parts: Buffer[] = [];
-    await wire.reader.eachChunk((part) => void parts.push(part), 1e9);
-    const call = { path: wire.path, headers: wire.headers, spec: message.value, bytes: Buffer.concat(parts) };
-    seen.push(call);
-    const { header, bytes } = await answer(call, wire);
-    const value = create(WorkHeaderSchema, {
-      replicaId: 'r1',
-      ...header,
-      sizeBytes: header.sizeBytes ?? BigInt(bytes?.length ?? 0),
-    });
-    await wire.writer.message(
-      toBinary(ResizeResponseSchema, create(ResizeResponseSchema, { message: { case: 'header', value } })),
-    );
-    if (bytes !== undefined) await wire.writer.chunks(bytes);
-  };
-  const paths = ['/imagemesh.v1.ResizeService/Resize', '/imagemesh.v1.FilterService/Filter'];
-  const streams = new Map(paths.map((path) => [path, wireHandler(serve)]));
-  const health = createHealth([]);
-  health.set('', true);
-  const server = await startRpcServer({ port, routes: health.routes, streams });
-  servers.push(server);
-  return { address: `127.0.0.1:${server.port}`, seen, server };
+async function startPeer(answer: Answer, port = 0) {
+  const peer = await start(answer, port);
+  servers.push(peer.server);
+  return peer;
 }
 
 function createRunner(addresses: readonly string[], budget = createMemoryBudget(1e9)) {
@@ -106,56 +55,6 @@ function createRunner(addresses: readonly string[], budget = createMemoryBudget(
   upstreams.push(upstream);
   return createPipelineRunner({ upstream, store, budget });
 }
-
-function context(overrides: Partial<CallContext> = {}): CallContext {
-  const signal = new AbortController().signal;
-  return {
-    requestId: 'req-1',
-    trace: newTrace(),
-    owner: 'o',
-    deadline: deadlineIn(5000),
-    signal,
-    class: 'default',
-    ...overrides,
-  };
-}
-
-const info = create(ImageInfoSchema, {
-  format: Format.PNG,
-  width: 100,
-  height: 50,
-  orientation: 1,
-  sizeBytes: 3n,
-  frames: 1,
-});
-const source: PipelineSource = { info, sizeBytes: 3, bytes: Uint8Array.of(1, 2, 3) };
-const resize = create(OperationSchema, { operation: { case: 'resize', value: { width: 10 } } });
-const blur = create(OperationSchema, { operation: { case: 'blur', value: {} } });
-
-function plan(operations: Operation[], image = info) {
-  return planPipeline({ info: image, operations, output: undefined, limits: defaultLimits });
-}
-
-const encoded: Answer = async () => ({
-  header: {
-    content: {
-      case: 'encoded',
-      value: create(ImageInfoSchema, { format: Format.PNG, width: 10, height: 5 }),
-    },
-    execMs: 2,
-  },
-  bytes: Uint8Array.of(9, 9),
-});
-const pixels: Answer = async () => ({
-  header: {
-    content: {
-      case: 'pixels',
-      value: create(PixelContentSchema, { width: 10, height: 5, channels: 3, bitDepth: 8 }),
-    },
-  },
-  bytes: new Uint8Array(150).fill(5),
-});
-const byService: Answer = (seen, wire) => (seen.path.includes('Resize') ? pixels : encoded)(seen, wire);
 
 describe('one stage', () => {
   it('sends spec, bytes and what the balancer routes by; holds the reply', async () => {
@@ -278,72 +177,6 @@ describe('several stages', () => {
     });
     for (const id of ids)
       await expect(store.readTemporary(id)).rejects.toMatchObject({ reason: 'BLOB_NOT_FOUND' });
-  });
-});
-
-describe('balancers that are lost', () => {
-  it('sends the stage to another one at once', async () => {
-    const { address } = await startPeer(encoded);
-    const gone = await startPeer(encoded);
-    await gone.server.close(0);
-    const runner = createRunner([gone.address, address]);
-    for (let count = 0; count < 5; count++) {
-      expect((await runner.run(context(), source, plan([]))).sizeBytes).toBe(2);
-    }
-  });
-
-  it('sends it again when the connection breaks in the middle of the work, or of the reply', async () => {
-    let calls = 0;
-    const { address } = await startPeer(async (call, wire) => {
-      calls++;
-      if (calls === 1) servers[0]?.close(0);
-      return encoded(call, wire);
-    });
-    const other = await startPeer(encoded);
-    const runner = createRunner([address, other.address]);
-    const results = await Promise.all(
-      Array.from({ length: 6 }, () => runner.run(context(), source, plan([]))),
-    );
-    expect(results.every(({ sizeBytes }) => sizeBytes === 2)).toBe(true);
-  });
-
-  it('waits for the only one to come back, within the deadline', async () => {
-    const first = await startPeer(encoded);
-    await first.server.close(0);
-    const runner = createRunner([first.address]);
-    const running = runner.run(context(), source, plan([]));
-    await new Promise((resolve) => setTimeout(resolve, 120));
-    await startPeer(encoded, first.server.port);
-    expect((await running).sizeBytes).toBe(2);
-  });
-
-  it('tries another one, and then again, where there is no replica yet', async () => {
-    const empty = await startPeer(async () => {
-      throw new MeshError('NO_REPLICA', 'none');
-    });
-    const other = await startPeer(encoded);
-    const both = createRunner([empty.address, other.address]);
-    for (let count = 0; count < 4; count++)
-      expect((await both.run(context(), source, plan([]))).sizeBytes).toBe(2);
-    let calls = 0;
-    const joining = await startPeer(async (call, wire) => {
-      if (++calls < 3) throw new MeshError('NO_REPLICA', 'none');
-      return encoded(call, wire);
-    });
-    expect((await createRunner([joining.address]).run(context(), source, plan([]))).sizeBytes).toBe(2);
-    await expect(createRunner([empty.address]).run(context(), source, plan([]))).rejects.toMatchObject({
-      reason: 'NO_REPLICA',
-    });
-  });
-
-  it('gives up at the deadline, and says which', async () => {
-    const first = await startPeer(encoded);
-    await first.server.close(0);
-    const deadline = deadlineIn(200);
-    const running = createRunner([first.address]).run(context({ deadline }), source, plan([]));
-    await expect(running).rejects.toMatchObject({
-      reason: expect.stringMatching(/BALANCER_UNREACHABLE|DEADLINE_EXCEEDED/),
-    });
   });
 });
 

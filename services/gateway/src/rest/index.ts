@@ -44,9 +44,9 @@ export function createRest({ routes, timeoutMs, log, metrics }: RestOptions) {
   });
 
   async function answer(call: RestCall, route: Route | undefined, allowed: readonly string[]): Promise<void> {
-    const { request, url } = call;
+    const { request } = call;
     if (route !== undefined) return route.serve(call);
-    const path = url.pathname.slice(0, 200);
+    const path = (request.url ?? '').split('?', 1)[0]?.slice(0, 200) ?? '';
     throw new MeshError(
       'ROUTE_NOT_FOUND',
       allowed.length > 0 ? `${request.method} is not allowed at ${path}` : `nothing is served at ${path}`,

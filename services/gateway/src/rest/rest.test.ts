@@ -73,9 +73,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+type Body = NonNullable<RequestInit['body']>;
+
+/** A parse boundary: the tests say what they expect in it. */
+async function jsonOf(reply: Response): Promise<Record<string, unknown>> {
+  return (await reply.json()) as Record<string, unknown>;
+}
+
 async function errorOf(reply: Response) {
-  const { error } = await reply.json();
-  return { status: reply.status, ...error };
+  const { error } = await jsonOf(reply);
+  return { status: reply.status, ...(error as object) };
 }
 
 function form(fields: Record<string, string | Blob>): FormData {
@@ -88,11 +95,11 @@ describe('POST /upload and GET /images/{id}', () => {
   it('takes a raw body or a form, and gives the same bytes back', async () => {
     const raw = await fetch(`${base}/upload`, { method: 'POST', body: png });
     expect(raw.status).toBe(201);
-    const image = await raw.json();
+    const image = await jsonOf(raw);
     expect(image).toMatchObject({ format: 'FORMAT_PNG', width: 1, height: 1, size_bytes: png.length });
     expect(image.image_id).toMatch(/^[0-9a-f]{64}$/);
     const again = await fetch(`${base}/upload`, { method: 'POST', body: form({ image: new Blob([png]) }) });
-    expect((await again.json()).image_id).toBe(image.image_id);
+    expect((await jsonOf(again)).image_id).toBe(image.image_id);
 
     const got = await fetch(`${base}${raw.headers.get('location')}`);
     expect(Buffer.from(await got.arrayBuffer())).toEqual(png);
@@ -115,7 +122,7 @@ describe('POST /upload and GET /images/{id}', () => {
   });
 
   it('says what is wrong with an upload', async () => {
-    const post = async (body: BodyInit, headers: Record<string, string> = {}) =>
+    const post = async (body: Body, headers: Record<string, string> = {}) =>
       errorOf(await fetch(`${base}/upload`, { method: 'POST', body, headers }));
     expect(await post('')).toMatchObject({ status: 415, reason: 'NOT_AN_IMAGE', code: 'invalid_argument' });
     expect(await post('this is surely not an image, whatever else')).toMatchObject({
@@ -170,7 +177,7 @@ describe('POST /upload and GET /images/{id}', () => {
 });
 
 describe('readForm', () => {
-  const echo = async (body: BodyInit, headers: Record<string, string> = {}) =>
+  const echo = async (body: Body, headers: Record<string, string> = {}) =>
     fetch(`${base}/echo`, { method: 'POST', body, headers });
 
   it('reads every kind of form', async () => {
