@@ -92,7 +92,7 @@ describe('Transform', () => {
     const webReply = Buffer.from(await web.arrayBuffer());
     const length = webReply.readUInt32BE(1);
     expect(fromBinary(TransformResponseSchema, webReply.subarray(5, 5 + length)).data).toEqual(
-      Uint8Array.of(9, 9),
+      Buffer.of(9, 9),
     );
     expect(webReply.subarray(5 + length).toString()).toContain('grpc-status: 0');
   });
