@@ -1,5 +1,5 @@
 # One image for every service; the command says which:
-#   node --initial-old-space-size=256 services/{gateway,balancer,resize,filter}/dist/main.js
+#   node services/{gateway,balancer,resize,filter}/dist/main.js
 FROM node:20-bookworm-slim AS build
 WORKDIR /app
 COPY . .
@@ -27,5 +27,4 @@ USER node
 VOLUME ["/data"]
 EXPOSE 8080 9090 9100 9200
 ENTRYPOINT ["/usr/bin/tini", "--"]
-# The flag: bodies of images count against the old generation, whose first limit is a few MB.
-CMD ["node", "--initial-old-space-size=256", "services/gateway/dist/main.js"]
+CMD ["node", "services/gateway/dist/main.js"]

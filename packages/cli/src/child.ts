@@ -42,15 +42,9 @@ export interface Child {
 
 export type Stream = 'stdout' | 'stderr';
 
-/**
- * Flags of node for every service. Image bodies are held outside V8's heap but count against its limit, which starts
- * small: without this a balancer collects the old generation once every twenty calls (bench/README.md, "garbage").
- */
-const nodeFlags = ['--initial-old-space-size=256'];
-
 /** Starts the process. `onLine` gets each line of its output. */
 export function startChild(spec: ChildSpec, onLine: (line: string, stream: Stream) => void): Child {
-  const process = spawn(globalThis.process.execPath, [...nodeFlags, spec.file, ...(spec.args ?? [])], {
+  const process = spawn(globalThis.process.execPath, [spec.file, ...(spec.args ?? [])], {
     detached: true,
     env: { ...spec.env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
