@@ -29,6 +29,9 @@ export interface WireHandlerOptions {
   readonly onFinish?: (outcome: WireOutcome) => void;
 }
 
+/** For a handler that reads or writes after it has ended well. Made once: an error's stack is not free. */
+const callIsOver = cancelled();
+
 /** How long a client may take to fetch the last buffered bytes after its deadline has passed. */
 const lingerMs = 1000;
 /** How often to look whether a slow connection has taken the status. */
@@ -80,7 +83,7 @@ export function wireHandler(
       if (outcome !== undefined) return;
       outcome = result;
       ending.dispose();
-      const stopped = result ?? cancelled();
+      const stopped = result ?? callIsOver;
       reader.fail(stopped);
       writer.fail(stopped);
       if (!stream.destroyed && !stream.closed) sendStatus(stream, reader, call.trailers, result);
