@@ -1,9 +1,10 @@
 /** Jobs for curl and forms: what POST /resize, /crop, /filter and GET /jobs/{id} answer. */
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
-import { Format, FormatSchema, type Job } from '@imagemesh/api';
+import type { Job } from '@imagemesh/api';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import type { JobCall, Jobs } from '../jobs/jobs.ts';
 import { stateName } from '../jobs/transitions.ts';
+import { formatName } from './format-name.ts';
 import { type FormKind, formToJob } from './job-form.ts';
 
 export interface JobRoutes {
@@ -82,7 +83,7 @@ export function toView(job: Job): JobView {
       name,
       image_id: image?.id ?? '',
       url: `/images/${image?.id}`,
-      format: formatName(image?.info?.format ?? Format.UNSPECIFIED),
+      format: formatName(image?.info?.format),
       width: image?.info?.width ?? 0,
       height: image?.info?.height ?? 0,
       size_bytes: Number(image?.info?.sizeBytes ?? 0n),
@@ -92,11 +93,6 @@ export function toView(job: Job): JobView {
     ...time('start_time', job.startTime),
     ...time('end_time', job.endTime),
   };
-}
-
-/** "jpeg". */
-function formatName(format: Format): string {
-  return FormatSchema.value[format]?.localName.toLowerCase() ?? '';
 }
 
 function time(name: string, at: Timestamp | undefined): Record<string, string> {

@@ -96,7 +96,7 @@ describe('POST /upload and GET /images/{id}', () => {
     const raw = await fetch(`${base}/upload`, { method: 'POST', body: png });
     expect(raw.status).toBe(201);
     const image = await jsonOf(raw);
-    expect(image).toMatchObject({ format: 'FORMAT_PNG', width: 1, height: 1, size_bytes: png.length });
+    expect(image).toMatchObject({ format: 'png', width: 1, height: 1, size_bytes: png.length });
     expect(image.image_id).toMatch(/^[0-9a-f]{64}$/);
     const again = await fetch(`${base}/upload`, { method: 'POST', body: form({ image: new Blob([png]) }) });
     expect((await jsonOf(again)).image_id).toBe(image.image_id);

@@ -1,10 +1,10 @@
 /** POST /upload: stores an image, from a multipart form's field `image` or as the raw body. */
-import { enumToJson } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { Format, FormatSchema, type Image } from '@imagemesh/api';
+import type { Image } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 import type { StoreImage } from '../store-image.ts';
 import { mediaType, readForm } from './form.ts';
+import { formatName } from './format-name.ts';
 import { type Route, sendJson } from './route.ts';
 
 export function uploadRoute(storeImage: StoreImage): Route {
@@ -35,7 +35,7 @@ export function uploadRoute(storeImage: StoreImage): Route {
 function toJson({ id, info, filename, createTime }: Image) {
   return {
     image_id: id,
-    format: enumToJson(FormatSchema, info?.format ?? Format.UNSPECIFIED),
+    format: formatName(info?.format),
     width: info?.width,
     height: info?.height,
     size_bytes: Number(info?.sizeBytes ?? 0n),
