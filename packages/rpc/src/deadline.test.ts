@@ -1,3 +1,4 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -74,6 +75,13 @@ describe('a call’s signal', () => {
     expect(vi.getTimerCount()).toBe(0);
     const stopping = AbortSignal.abort(new MeshError('SHUTTING_DOWN', 'bye'));
     expect(createCallSignal({ parent: stopping }).signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
+  });
+
+  it('knows a deadline that Connect found first', () => {
+    const parent = new AbortController();
+    const { signal } = createCallSignal({ parent: parent.signal });
+    parent.abort(new ConnectError('the operation timed out', Code.DeadlineExceeded));
+    expect(signal.reason).toMatchObject({ code: 'deadline_exceeded', reason: 'DEADLINE_EXCEEDED' });
   });
 
   it('leaves nothing behind once disposed', () => {

@@ -1,4 +1,5 @@
 /** Deadlines: set once where a call enters the mesh, carried as grpc-timeout, only ever shrinking. */
+import { Code, ConnectError } from '@connectrpc/connect';
 import { MeshError } from './errors.ts';
 
 /** When a call must be over. */
@@ -68,7 +69,8 @@ export function createCallSignal(options: {
   let timer: NodeJS.Timeout | undefined;
   const onParent = () => {
     const reason: unknown = parent?.reason;
-    abort(reason instanceof MeshError ? reason : cancelled(reason));
+    if (reason instanceof MeshError) abort(reason);
+    else abort(isConnectDeadline(reason) ? deadlineExceeded() : cancelled(reason));
   };
   const dispose = () => {
     clearTimeout(timer);
@@ -89,4 +91,9 @@ export function createCallSignal(options: {
     else if (leftMs <= maxTimerMs) timer = setTimeout(() => abort(deadlineExceeded()), leftMs);
   }
   return { signal: controller.signal, abort, dispose };
+}
+
+/** Connect has a timer of its own for the same deadline; either may be first. */
+function isConnectDeadline(reason: unknown): boolean {
+  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }

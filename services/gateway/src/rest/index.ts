@@ -28,15 +28,16 @@ export interface RestOptions {
   readonly routes: readonly Route[];
   /** Time for a request to arrive and its reply to be made. */
   readonly timeoutMs: number;
+  /** How long a client that is refused may go on sending before its connection is cut. Default 2000. */
+  readonly lingerMs?: number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-/** How long a client that is refused may go on sending before its connection is cut. */
-const lingerMs = 2000;
+const defaultLingerMs = 2000;
 
 /** For createRpcHandler's `fallback`. */
-export function createRest({ routes, timeoutMs, log, metrics }: RestOptions) {
+export function createRest({ routes, timeoutMs, lingerMs = defaultLingerMs, log, metrics }: RestOptions) {
   const requests = metrics.counter({
     name: 'imagemesh_gateway_http_requests_total',
     help: 'HTTP requests by route and status.',
@@ -56,6 +57,8 @@ export function createRest({ routes, timeoutMs, log, metrics }: RestOptions) {
 
   async function serve(request: HttpRequest, response: HttpResponse): Promise<void> {
     const startedMs = performance.now();
+    // A pipeline that fails takes the socket off the request.
+    const connection = request.httpVersionMajor === 1 ? request.socket : response;
     const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
     const parent = parseTraceparent(request.headers[TRACEPARENT_HEADER]);
     const trace = parent === undefined ? newTrace() : childOf(parent);
@@ -89,6 +92,7 @@ export function createRest({ routes, timeoutMs, log, metrics }: RestOptions) {
     } catch (error) {
       failure = toMeshError(error);
       refuse(request, response, failure, requestId, matches);
+      if (!request.complete) cutWithin(lingerMs, request, connection);
     } finally {
       dispose();
       const ms = Math.round((performance.now() - startedMs) * 10) / 10;
@@ -127,6 +131,13 @@ function parseUrl(text: string): URL {
   }
 }
 
+/** What is cut when a client does not stop: the socket of HTTP/1, the one stream of HTTP/2. */
+interface Cuttable {
+  readonly destroyed: boolean;
+  destroy(): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
 function refuse(
   request: HttpRequest,
   response: HttpResponse,
@@ -151,11 +162,13 @@ function refuse(
   } else {
     sendError(response, error, requestId);
   }
-  if (request.complete) return;
-  // What still comes is dropped; a client that reads its answer only after sending gets a while for that.
+}
+
+/** What still comes is dropped; a client that reads its answer only after sending gets a while for that. */
+function cutWithin(lingerMs: number, request: HttpRequest, connection: Cuttable): void {
+  if (connection.destroyed) return;
   request.resume();
-  const { socket } = request;
-  const timer = setTimeout(() => (isHttp1 ? socket.destroy() : response.destroy()), lingerMs);
+  const timer = setTimeout(() => connection.destroy(), lingerMs);
   timer.unref();
-  request.once('close', () => clearTimeout(timer));
+  connection.once('close', () => clearTimeout(timer));
 }

@@ -5,9 +5,11 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createNoEvents } from '@imagemesh/events';
 import { defaultLimits } from '@imagemesh/image';
 import { createLogger, createMetrics } from '@imagemesh/observe';
+import { MeshError } from '@imagemesh/rpc';
 import { openBlobStore, openClaims } from '@imagemesh/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createStoreImage } from '../store-image.ts';
@@ -23,6 +25,7 @@ const png = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
   'base64',
 );
+const lingerMs = 50;
 let folder: string;
 let base: string;
 let close: () => void;
@@ -51,9 +54,26 @@ beforeAll(async () => {
       sendJson(response, 200, Object.fromEntries(fields));
     },
   };
+  // Says that a form is refused only once its request is over, as a slower store does.
+  const refuse: Route = {
+    method: 'POST',
+    pattern: /^\/refuse$/,
+    name: '/refuse',
+    async serve({ request, signal }) {
+      const closed = new Promise((resolve) => request.once('close', resolve));
+      try {
+        await readForm(request, signal, async () => {
+          throw new MeshError('NOT_AN_IMAGE', 'this is no image');
+        });
+      } finally {
+        await closed;
+      }
+    },
+  };
   const rest = createRest({
-    routes: [uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
+    routes: [refuse, uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
     timeoutMs: 5000,
+    lingerMs,
     log: createLogger({ name: 'test', level: 'silent' }),
     metrics: createMetrics('test'),
   });
@@ -165,6 +185,28 @@ describe('POST /upload and GET /images/{id}', () => {
     );
     await new Promise((resolve) => setTimeout(resolve, 50));
     socket.destroy();
+    expect((await fetch(`${base}/upload`, { method: 'POST', body: png })).status).toBe(201);
+  });
+
+  it('outlives the connection of a form that was refused while it was sent', async () => {
+    const { hostname, port } = new URL(base);
+    const socket = connect(Number(port), hostname);
+    // The server closes it while it is being written to.
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    let reply = '';
+    socket.on('data', (bytes) => {
+      reply += bytes.toString();
+    });
+    socket.write(
+      'POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-type: multipart/form-data; boundary=b\r\n' +
+        'content-length: 2000000\r\n\r\n--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n',
+    );
+    socket.write(Buffer.alloc(1_500_000, 'not an image'));
+    await closed;
+    // The connection would be cut now, were it still there.
+    await sleep(2 * lingerMs);
+    expect(reply).toContain('NOT_AN_IMAGE');
     expect((await fetch(`${base}/upload`, { method: 'POST', body: png })).status).toBe(201);
   });
 
