@@ -24,6 +24,7 @@ export {
   checkPixels,
   defaultLimits,
   type ImageLimits,
+  limitsEnvDocs,
   limitsFromEnv,
 } from './limits.ts';
 export {

@@ -1,5 +1,5 @@
 /** How large images may be, in and out. */
-import { type Env, envBytes, envInt } from '@imagemesh/observe';
+import { type Env, type EnvDoc, envBytes, envInt } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { type CodedFormat, formatNames } from './formats.ts';
 import type { ImageHeader, Size } from './info.ts';
@@ -30,6 +30,15 @@ export const defaultLimits: ImageLimits = {
   maxOperations: 32,
   maxResultBytes: 256 * 1024 * 1024,
 };
+
+/** What `limitsFromEnv` reads, for `--help`. */
+export const limitsEnvDocs: readonly EnvDoc[] = [
+  { name: 'MAX_INPUT_BYTES', default: '64MiB', doc: 'The largest source image.' },
+  { name: 'MAX_INPUT_PIXELS', default: '100000000', doc: 'Pixels of a source image.' },
+  { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Pixels of any operation's result." },
+  { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Sum of the pixels of a pipeline's results." },
+  { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Encoded bytes of a result.' },
+];
 
 /** The limits, each overridden by its variable: MAX_INPUT_BYTES, MAX_INPUT_PIXELS, MAX_OUTPUT_PIXELS, … */
 export function limitsFromEnv(env: Env): ImageLimits {

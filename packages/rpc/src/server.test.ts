@@ -1,4 +1,7 @@
-/** The server through Connect: gRPC by grpc-js, Connect JSON by fetch, validation, errors, deadlines. */
+/**
+ * The server through Connect: gRPC by grpc-js, Connect JSON by fetch, validation, errors, deadlines. A little longer than
+ * most, as all of it goes through the same three ways to call.
+ */
 
 import { createServer as createHttp1Server } from 'node:http';
 import { connect } from 'node:http2';

@@ -1,7 +1,7 @@
 /** The configuration that every kind of replica has. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type ImageLimits, limitsFromEnv } from '@imagemesh/image';
+import { type ImageLimits, limitsEnvDocs, limitsFromEnv } from '@imagemesh/image';
 import {
   ConfigError,
   type Env,
@@ -104,10 +104,6 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
   { name: 'HOST_ID', default: '<host name>', doc: 'Replicas with the same one share a machine.' },
   { name: 'JOIN_TOKEN', default: '', doc: 'Proves to the balancers that the replica may join.' },
   { name: 'DEFAULT_DEADLINE_MS', default: '30000', doc: 'Longest a call without a deadline may take.' },
-  { name: 'MAX_INPUT_BYTES', default: '64MiB', doc: 'Largest source.' },
-  { name: 'MAX_INPUT_PIXELS', default: '100000000', doc: 'Most pixels of a source.' },
-  { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Most pixels of one operation's result." },
-  { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Most pixels of a pipeline's results together." },
-  { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Largest encoded result.' },
+  ...limitsEnvDocs,
   { name: 'LOG_LEVEL', default: 'info', doc: `One of ${LOG_LEVELS.join(', ')}.` },
 ];

@@ -1,6 +1,6 @@
 /** The gateway's settings: the only reader of its environment. */
 import { fileURLToPath } from 'node:url';
-import { type ImageLimits, limitsFromEnv } from '@imagemesh/image';
+import { type ImageLimits, limitsEnvDocs, limitsFromEnv } from '@imagemesh/image';
 import {
   ConfigError,
   type Env,
@@ -164,11 +164,7 @@ export const envDocs: readonly EnvDoc[] = [
     default: '300000',
     doc: 'Time for a request body to arrive and for a reply to be read.',
   },
-  { name: 'MAX_INPUT_BYTES', default: '64MiB', doc: 'The largest source image.' },
-  { name: 'MAX_INPUT_PIXELS', default: '100000000', doc: 'Pixels of a source image.' },
-  { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Pixels of any operation's result." },
-  { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Sum of the pixels of a pipeline's results." },
-  { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Encoded bytes of a result.' },
+  ...limitsEnvDocs,
   { name: 'HELD_BYTES_MAX', default: '512MiB', doc: 'Memory for bodies and replies of all calls together.' },
   { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
   { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },

@@ -1,67 +1,27 @@
 import { EventEmitter, once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { Destination, Format, OperationSchema } from '@imagemesh/api';
-import { createLogger } from '@imagemesh/observe';
-import { MeshError, type RpcServer } from '@imagemesh/rpc';
-import { type BlobStore, openBlobStore } from '@imagemesh/store';
+import { MeshError } from '@imagemesh/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryBudget } from './memory-budget.ts';
-import { createPipelineRunner, imageRef, temporaryRef } from './run-pipeline.ts';
-import {
-  type Answer,
-  blur,
-  byService,
-  context,
-  encoded,
-  info,
-  pixels,
-  plan,
-  resize,
-  source,
-  startPeer as start,
-} from './testing/peer.ts';
-import { createUpstream, type Upstream } from './upstream.ts';
+import { imageRef, temporaryRef } from './run-pipeline.ts';
+import { blur, byService, context, encoded, info, pixels, plan, resize, source } from './testing/peer.ts';
+import { createPipelineHarness, type PipelineHarness } from './testing/pipeline-harness.ts';
 
-const log = createLogger({ name: 'test', level: 'silent' });
-let folder: string;
-let store: BlobStore;
-const servers: RpcServer[] = [];
-const upstreams: Upstream[] = [];
+let harness: PipelineHarness;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'pipeline-test-'));
-  store = await openBlobStore(`file:${folder}/store`);
+  harness = await createPipelineHarness();
 });
-afterEach(async () => {
-  await Promise.all(upstreams.splice(0).map((upstream) => upstream.close()));
-  await Promise.all(servers.splice(0).map((server) => server.close(0)));
-});
-afterAll(async () => {
-  await store.close();
-  await rm(folder, { recursive: true });
-});
-
-async function startPeer(answer: Answer, port = 0) {
-  const peer = await start(answer, port);
-  servers.push(peer.server);
-  return peer;
-}
-
-function createRunner(addresses: readonly string[], budget = createMemoryBudget(1e9)) {
-  const upstream = createUpstream({ addresses, log });
-  upstreams.push(upstream);
-  return createPipelineRunner({ upstream, store, budget });
-}
+afterEach(() => harness.clear());
+afterAll(() => harness.close());
 
 describe('one stage', () => {
   it('sends spec, bytes and what the balancer routes by; holds the reply', async () => {
     const budget = createMemoryBudget(1e9);
-    const { address, seen } = await startPeer(encoded);
+    const { address, seen } = await harness.startPeer(encoded);
     const call = context({ class: 'job' });
-    const result = await createRunner([address], budget).run(call, source, plan([resize]));
+    const result = await harness.createRunner([address], budget).run(call, source, plan([resize]));
     expect(result).toMatchObject({ sizeBytes: 2, held: { kind: 'memory' }, info: { width: 10 } });
     expect(result.report.stages).toMatchObject([{ replicaId: 'r1', operations: ['resize'], execMs: 2 }]);
     const [stage] = seen;
@@ -83,50 +43,54 @@ describe('one stage', () => {
   });
 
   it('sends a stored image by reference, with the store that it needs', async () => {
-    const { address, seen } = await startPeer(encoded);
+    const { address, seen } = await harness.startPeer(encoded);
     const id = 'a'.repeat(64);
-    await createRunner([address]).run(context(), { info, sizeBytes: 3, blob: imageRef(id) }, plan([resize]));
+    await harness
+      .createRunner([address])
+      .run(context(), { info, sizeBytes: 3, blob: imageRef(id) }, plan([resize]));
     expect(seen[0]?.bytes).toHaveLength(0);
     expect(seen[0]?.spec.blob?.key).toEqual({ case: 'imageId', value: id });
-    expect(seen[0]?.headers['im-store']).toBe(store.id);
+    expect(seen[0]?.headers['im-store']).toBe(harness.store.id);
   });
 
   it('turns a blob that is gone into an image that is not found', async () => {
-    const { address } = await startPeer(async () => {
+    const { address } = await harness.startPeer(async () => {
       throw new MeshError('BLOB_NOT_FOUND', 'gone');
     });
     const stored = { info, sizeBytes: 3, blob: imageRef('a'.repeat(64)) };
-    await expect(createRunner([address]).run(context(), stored, plan([]))).rejects.toMatchObject({
+    await expect(harness.createRunner([address]).run(context(), stored, plan([]))).rejects.toMatchObject({
       reason: 'IMAGE_NOT_FOUND',
     });
   });
 
   it('lets the replica save the result of a job as an image', async () => {
     const id = 'b'.repeat(64);
-    const { address, seen } = await startPeer(async (call, wire) => ({
+    const { address, seen } = await harness.startPeer(async (call, wire) => ({
       header: { ...(await encoded(call, wire)).header, blob: imageRef(id), sizeBytes: 77n },
     }));
-    const result = await createRunner([address]).run(context(), source, plan([resize]), { isStored: true });
+    const result = await harness
+      .createRunner([address])
+      .run(context(), source, plan([resize]), { isStored: true });
     expect(result).toMatchObject({ held: { kind: 'image', id }, sizeBytes: 77 });
     expect(seen[0]?.spec.destination).toBe(Destination.IMAGE);
   });
 
   it('refuses a reply that does not fit in the memory left', async () => {
-    const { address } = await startPeer(encoded);
+    const { address } = await harness.startPeer(encoded);
     await expect(
-      createRunner([address], createMemoryBudget(1)).run(context(), source, plan([])),
+      harness.createRunner([address], createMemoryBudget(1)).run(context(), source, plan([])),
     ).rejects.toMatchObject({
       reason: 'OVERLOADED',
     });
   });
 
   it('passes on what the replica says, details and all, after one try', async () => {
-    const { address, seen } = await startPeer(async () => {
+    const { address, seen } = await harness.startPeer(async () => {
       throw new MeshError('OPERATION_OUT_OF_BOUNDS', 'outside', {
         violations: [{ field: 'operations[0].crop', description: 'outside' }],
       });
     });
-    const running = createRunner([address]).run(context(), source, plan([]));
+    const running = harness.createRunner([address]).run(context(), source, plan([]));
     await expect(running).rejects.toMatchObject({
       reason: 'OPERATION_OUT_OF_BOUNDS',
       violations: [{ field: 'operations[0].crop' }],
@@ -138,8 +102,8 @@ describe('one stage', () => {
 describe('several stages', () => {
   it('hands pixels on, in memory, and gives their memory back', async () => {
     const budget = createMemoryBudget(1e9);
-    const { address, seen } = await startPeer(byService);
-    const result = await createRunner([address], budget).run(context(), source, plan([resize, blur]));
+    const { address, seen } = await harness.startPeer(byService);
+    const result = await harness.createRunner([address], budget).run(context(), source, plan([resize, blur]));
     expect(seen.map(({ path }) => path.split('/')[2])).toEqual(['Resize', 'Filter']);
     expect(seen[0]?.spec.result.case).toBe('pixelResult');
     expect(seen[1]?.spec).toMatchObject({
@@ -155,16 +119,16 @@ describe('several stages', () => {
   it('hands large pixels on as a temporary blob and deletes it, whether the next stage works or not', async () => {
     let isFailing = false;
     const ids: string[] = [];
-    const { address, seen } = await startPeer(async (call, wire) => {
+    const { address, seen } = await harness.startPeer(async (call, wire) => {
       if (call.path.includes('Filter')) {
         if (isFailing) throw new MeshError('INTERNAL', 'no');
         return encoded(call, wire);
       }
-      const { id } = await store.putTemporary(new Uint8Array(150), { maxBytes: 1000 });
+      const { id } = await harness.store.putTemporary(new Uint8Array(150), { maxBytes: 1000 });
       ids.push(id);
       return { header: { ...(await pixels(call, wire)).header, blob: temporaryRef(id), sizeBytes: 150n } };
     });
-    const runner = createRunner([address]);
+    const runner = harness.createRunner([address]);
     const large = create(OperationSchema, {
       operation: { case: 'resize', value: { width: 3000, height: 2000 } },
     });
@@ -176,7 +140,7 @@ describe('several stages', () => {
       reason: 'INTERNAL',
     });
     for (const id of ids)
-      await expect(store.readTemporary(id)).rejects.toMatchObject({ reason: 'BLOB_NOT_FOUND' });
+      await expect(harness.store.readTemporary(id)).rejects.toMatchObject({ reason: 'BLOB_NOT_FOUND' });
   });
 });
 
@@ -186,13 +150,15 @@ describe('cancelling', () => {
     const peer = new EventEmitter();
     const atWork = once(peer, 'work');
     const stopped = once(peer, 'stop');
-    const { address } = await startPeer(async (_call, wire) => {
+    const { address } = await harness.startPeer(async (_call, wire) => {
       peer.emit('work');
       await once(wire.signal, 'abort');
       peer.emit('stop');
       throw new MeshError('CANCELLED', 'gone');
     });
-    const running = createRunner([address]).run(context({ signal: leaving.signal }), source, plan([]));
+    const running = harness
+      .createRunner([address])
+      .run(context({ signal: leaving.signal }), source, plan([]));
     running.catch(() => {});
     await atWork;
     leaving.abort(new MeshError('CANCELLED', 'the caller left'));

@@ -1,3 +1,4 @@
+/** Jobs against a real nats-server. Longer than most: every test needs the same server, gateways and ledger of runs. */
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
