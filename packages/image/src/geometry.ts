@@ -4,7 +4,7 @@
  * Workers do what is predicted here: they hand libvips the size, not the ratio. So the gateway can plan, refuse and
  * estimate from the header alone.
  */
-import { Fit, type Operation, type Resize } from '@imagemesh/api';
+import { Fit, type Operation, OperationSchema, type Resize } from '@imagemesh/api';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { Size } from './info.ts';
 import type { ImageLimits } from './limits.ts';
@@ -15,27 +15,17 @@ export interface ResizePlan {
   readonly result: Size;
 }
 
-type OperationCase = NonNullable<Operation['operation']['case']>;
-
-/** Field names of the Operation oneof, as in the proto: what replicas declare and `im-op` carries. */
-const operationNames: Readonly<Record<OperationCase, string>> = {
-  resize: 'resize',
-  crop: 'crop',
-  rotate: 'rotate',
-  flip: 'flip',
-  blur: 'blur',
-  gaussianBlur: 'gaussian_blur',
-  medianBlur: 'median_blur',
-  edges: 'edges',
-  grayscale: 'grayscale',
-};
+/** Field names of the Operation oneof, as in the proto, by their names in TypeScript: what `im-op` carries. */
+const operationNames: ReadonlyMap<string, string> = new Map(
+  OperationSchema.fields.map(({ localName, name }) => [localName, name]),
+);
 
 /** The operation's proto field name, such as "gaussian_blur"; INVALID_REQUEST where none is set (or none we know). */
 export function operationName(operation: Operation, path = 'operation'): string {
-  const name = operation.operation.case;
+  const name = operationNames.get(operation.operation.case ?? '');
   if (name === undefined)
     throw invalidField(path, 'no operation is set, or one that this version does not know');
-  return operationNames[name];
+  return name;
 }
 
 /**
@@ -96,17 +86,10 @@ export function resultSize(size: Size, operation: Operation, limits: ImageLimits
         throw invalidField(`${path}.rotate.angle`, 'must be given');
       return checkOutput(rotatedSize(size, angle), limits, `${path}.rotate`);
     }
-    case 'flip':
-    case 'blur':
-    case 'gaussianBlur':
-    case 'medianBlur':
-    case 'edges':
-    case 'grayscale':
-      return size;
     case undefined:
       throw invalidField(path, 'no operation is set, or one that this version does not know');
     default:
-      return step satisfies never;
+      return size;
   }
 }
 

@@ -40,4 +40,13 @@ export {
 } from './orientation.ts';
 export { policyOf, type ResolvedOutput, resolveOutput } from './output.ts';
 export { maxProbeBytes, type Probe, probe, probeWhole } from './probe.ts';
-export { type Metadata, type Pixels, pixelBytes, type Source, sourceSize } from './source.ts';
+export {
+  type EncodedSource,
+  type FrameTiming,
+  frameCount,
+  type Metadata,
+  type Pixels,
+  pixelBytes,
+  type Source,
+  sourceSize,
+} from './source.ts';

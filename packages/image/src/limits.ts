@@ -17,6 +17,16 @@ export interface ImageLimits {
   readonly maxPipelinePixels: number;
   /** Operations in a pipeline. */
   readonly maxOperations: number;
+  /** Frames of an animation. */
+  readonly maxFrames: number;
+  /** Pixels of all frames of an animation together, in and out. */
+  readonly maxAnimationPixels: number;
+  /** Channels of a source, alpha included. */
+  readonly maxChannels: number;
+  /** Taps of a filter's kernel times the megapixels that it runs over. */
+  readonly maxKernelWork: number;
+  /** Results wanted of one image in one call. */
+  readonly maxVariants: number;
   /** Encoded bytes of a result. */
   readonly maxResultBytes: number;
 }
@@ -28,6 +38,11 @@ export const defaultLimits: ImageLimits = {
   maxOutputPixels: 50_000_000,
   maxPipelinePixels: 200_000_000,
   maxOperations: 32,
+  maxFrames: 500,
+  maxAnimationPixels: 50_000_000,
+  maxChannels: 5,
+  maxKernelWork: 4000,
+  maxVariants: 32,
   maxResultBytes: 256 * 1024 * 1024,
 };
 

@@ -1,11 +1,18 @@
 /** Images as bytes: encoded, or as pixels. */
-import type { KeptMetadata, PixelContent } from '@imagemesh/api';
+import type { Animation, KeptMetadata, PixelContent } from '@imagemesh/api';
 import type { ImageHeader, Size } from './info.ts';
 import { uprightSize } from './info.ts';
 
+/** An encoded image, its header read. */
+export interface EncodedSource {
+  readonly kind: 'encoded';
+  readonly bytes: Uint8Array;
+  readonly header: ImageHeader;
+}
+
 /** An image to read. */
 export type Source =
-  | { readonly kind: 'encoded'; readonly bytes: Uint8Array; readonly header: ImageHeader }
+  | EncodedSource
   /** Pixels of the stage before, laid out as `PixelContent` says; `bytes` has exactly their size. */
   | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly content: PixelContent };
 
@@ -16,7 +23,14 @@ export interface Pixels extends Size {
   /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
   readonly channels: number;
   readonly bitDepth: 8 | 16;
+  /** The ICC profile that the numbers are of; undefined for sRGB. */
+  readonly iccProfile?: Uint8Array;
+  /** Of an animation: `height` is that of a frame, and `data` holds all frames, one after the other. */
+  readonly animation?: FrameTiming;
 }
+
+/** How the frames of an animation follow each other. */
+export type FrameTiming = Pick<Animation, 'delaysMs' | 'plays'>;
 
 /** Metadata blocks of a source that a result may carry. Empty blocks are absent. */
 export type Metadata = Pick<KeptMetadata, 'exif' | 'xmp' | 'iptc'>;
@@ -26,7 +40,18 @@ export function sourceSize(source: Source): Size {
   return source.kind === 'encoded' ? uprightSize(source.header) : source.content;
 }
 
-/** Bytes that pixels of this shape take. */
-export function pixelBytes(shape: Size & { readonly channels: number; readonly bitDepth: number }): number {
-  return shape.width * shape.height * shape.channels * (shape.bitDepth / 8);
+/** Bytes that pixels of this shape take, all frames together. */
+export function pixelBytes(
+  shape: Size & {
+    readonly channels: number;
+    readonly bitDepth: number;
+    readonly animation?: FrameTiming | undefined;
+  },
+): number {
+  return shape.width * shape.height * shape.channels * (shape.bitDepth / 8) * frameCount(shape);
+}
+
+/** Frames of pixels; 1 for a still image. */
+export function frameCount({ animation }: { readonly animation?: FrameTiming | undefined }): number {
+  return animation?.delaysMs.length ?? 1;
 }

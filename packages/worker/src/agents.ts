@@ -6,8 +6,17 @@
  * `validate`, `process` and `format` are each service's own, in files of those names; loading and saving is the
  * skeleton's. What reaches `process` is therefore whole, within the limits, and an image by its header.
  */
-import type { ImageInfo, MetadataPolicy, Operation, Output, PixelContent } from '@imagemesh/api';
-import type { ImageLimits, Size, Source } from '@imagemesh/image';
+import type {
+  ColorPolicy,
+  EncodingReport,
+  ImageAnalysis,
+  ImageInfo,
+  MetadataPolicy,
+  Operation,
+  Output,
+  PixelContent,
+} from '@imagemesh/api';
+import type { CodedFormat, EncodedSource, ImageLimits, Size, Source } from '@imagemesh/image';
 import type { Logger } from '@imagemesh/observe';
 
 /** What one call wants of the agents. */
@@ -16,17 +25,24 @@ export interface Work {
   readonly source: Source;
   /** The steps, in order; every one is in the replica's list of operations. */
   readonly operations: readonly Operation[];
-  /** Size of the image before the first step (upright) and after each: `sizes.length === operations.length + 1`. */
+  /**
+   * Size of the image before the first step (upright) and after each: `sizes.length === operations.length + 1`. From a
+   * trim on, the largest that it can be.
+   */
   readonly sizes: readonly Size[];
+  /** What of the source's colours is kept; SRGB or KEEP. */
+  readonly color: ColorPolicy;
   readonly result: WorkResult;
 }
 
 /** What the result is to be. */
 export type WorkResult =
-  /** An encoded image; `output.format` is JPEG, PNG, WebP or AVIF. */
-  | { readonly kind: 'encoded'; readonly output: Output }
+  /** An encoded image; `output.format` is a coded one. With an alternative, the format of the two that takes fewer bytes. */
+  | { readonly kind: 'encoded'; readonly output: Output; readonly alternative?: CodedFormat }
   /** Pixels for the next stage, with the metadata that the policy lets through. */
-  | { readonly kind: 'pixels'; readonly metadata: MetadataPolicy };
+  | { readonly kind: 'pixels'; readonly metadata: MetadataPolicy }
+  /** Measurements of the pixels. */
+  | { readonly kind: 'analysis' };
 
 /** The call that the work is for. */
 export interface WorkCall {
@@ -37,6 +53,8 @@ export interface WorkCall {
   remainingMs(): number;
   readonly limits: ImageLimits;
   readonly log: Logger;
+  /** Another stored image that an operation names, within the limits and still. BLOB_NOT_FOUND. */
+  loadImage(imageId: string): Promise<EncodedSource>;
 }
 
 /** A result, ready to be sent or stored. */
@@ -44,7 +62,10 @@ export interface Formatted {
   readonly bytes: Uint8Array;
   readonly content:
     | { readonly case: 'encoded'; readonly value: ImageInfo }
-    | { readonly case: 'pixels'; readonly value: PixelContent };
+    | { readonly case: 'pixels'; readonly value: PixelContent }
+    | { readonly case: 'analysis'; readonly value: ImageAnalysis };
+  /** How an encoded image was encoded. */
+  readonly encoding?: EncodingReport;
   /** Gives the bytes' memory back; called once they are sent or stored. */
   readonly release?: () => void;
 }

@@ -1,8 +1,9 @@
 /** The store agent's first half: the source's bytes, from the call or from the store, and what their header says. */
-import type { WorkSpec } from '@imagemesh/api';
+import { ColorPolicy, type WorkSpec } from '@imagemesh/api';
 import {
   checkFormatSize,
   checkInput,
+  type EncodedSource,
   formatNames,
   type ImageLimits,
   isCodedFormat,
@@ -34,11 +35,7 @@ export async function loadBytes(
   }
   // Chunks beside a blob would be two sources.
   await readChunks(reader, Buffer.alloc(0));
-  if (store === undefined) {
-    throw new MeshError('BLOB_NOT_FOUND', 'this replica shares no store', {
-      resource: { type: 'blob', name: key.value ?? '' },
-    });
-  }
+  if (store === undefined) throw noStore(key.value ?? '');
   const blob = await (key.case === 'temporaryId'
     ? store.readTemporary(key.value)
     : store.readImage(key.value ?? ''));
@@ -48,6 +45,27 @@ export async function loadBytes(
     });
   }
   return blob.bytes(signal);
+}
+
+/** A stored image beside the source, still and within the limits. */
+export async function loadImage(
+  imageId: string,
+  store: BlobStore | undefined,
+  limits: ImageLimits,
+  signal: AbortSignal,
+): Promise<EncodedSource> {
+  if (store === undefined) throw noStore(imageId);
+  const blob = await store.readImage(imageId);
+  const bytes = await blob.bytes(signal);
+  const header = probeWhole(bytes);
+  checkInput(header, limits);
+  return { kind: 'encoded', bytes, header };
+}
+
+function noStore(name: string): MeshError {
+  return new MeshError('BLOB_NOT_FOUND', 'this replica shares no store', {
+    resource: { type: 'blob', name },
+  });
 }
 
 /** The wire knows of first messages; here that is the spec. */
@@ -70,7 +88,8 @@ export function toWork(spec: WorkSpec, bytes: Uint8Array, limits: ImageLimits): 
   const last = sizes.at(-1);
   if (result.kind === 'encoded' && last !== undefined)
     checkFormatSize(last, resolveOutput(result.output).format);
-  return { source, operations: spec.operations, sizes, result };
+  const color = spec.color === ColorPolicy.KEEP ? ColorPolicy.KEEP : ColorPolicy.SRGB;
+  return { source, operations: spec.operations, sizes, color, result };
 }
 
 function toSource({ content }: WorkSpec, bytes: Uint8Array): Source {

@@ -93,6 +93,8 @@ export function resultOf({ result }: WorkSpec): WorkResult {
       return { kind: 'encoded', output: result.value };
     case 'pixelResult':
       return { kind: 'pixels', metadata: result.value.metadata ?? MetadataPolicy.UNSPECIFIED };
+    case 'analysis':
+      return { kind: 'analysis' };
     case undefined:
       throw invalidField('result', 'must be set');
     default:

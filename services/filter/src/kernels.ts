@@ -13,7 +13,15 @@ import type { Mat, OpenCv } from './opencv.ts';
 type Step = Exclude<Operation['operation'], { case: undefined }>;
 
 /** The case of each operation that this service does. */
-export type KernelCase = Exclude<Step['case'], 'resize'>;
+export type KernelCase =
+  | 'blur'
+  | 'gaussianBlur'
+  | 'medianBlur'
+  | 'edges'
+  | 'grayscale'
+  | 'crop'
+  | 'flip'
+  | 'rotate';
 
 type ValueOf<Case extends KernelCase> = Extract<Step, { case: Case }>['value'];
 
@@ -126,17 +134,10 @@ function applyOne(cv: OpenCv, source: Mat, operation: Operation['operation'], sc
       return kernels.flip(source, operation.value, scope, cv);
     case 'rotate':
       return kernels.rotate(source, operation.value, scope, cv);
-    case 'resize':
-    case undefined:
+    default:
       // Refused by `validate.ts`, before anything is decoded.
       throw new Error(`no kernel for the operation ${operation.case}`);
-    default:
-      return unknownOperation(operation);
   }
-}
-
-function unknownOperation(operation: never): never {
-  throw new Error(`no kernel for ${JSON.stringify(operation)}`);
 }
 
 /** As OpenCV's own choice for 8-bit images: three sigma to either side, and odd. */

@@ -6,7 +6,16 @@
  * number of times the needed service changes, which no other cut can be below. A pipeline that needs neither (or only
  * re-encodes) goes to resize. The last stage encodes.
  */
-import { type ImageInfo, type Operation, type Output, WorkerKind } from '@imagemesh/api';
+import { getOption } from '@bufbuild/protobuf';
+import {
+  Gravity,
+  type ImageInfo,
+  type Operation,
+  OperationSchema,
+  type Output,
+  operation,
+  WorkerKind,
+} from '@imagemesh/api';
 import {
   checkFormatSize,
   type ImageLimits,
@@ -89,24 +98,27 @@ export function planPipeline({ info, operations, output, limits, path = '' }: Pi
 
 /** The service that alone does the operation exactly; undefined where either does. */
 export function neededWorker({ operation }: Operation): Worker | undefined {
-  switch (operation.case) {
-    case 'resize':
-      return WorkerKind.RESIZE;
-    case 'blur':
-    case 'gaussianBlur':
-    case 'medianBlur':
-    case 'edges':
-    case 'grayscale':
-      return WorkerKind.FILTER;
-    case 'rotate':
-      return isQuarterTurn(operation.value.angle ?? 0) ? undefined : WorkerKind.RESIZE;
-    case 'crop':
-    case 'flip':
-    case undefined:
-      return undefined;
-    default:
-      return unknownOperation(operation);
-  }
+  if (operation.case === undefined) return undefined;
+  if (operation.case === 'rotate' && !isQuarterTurn(operation.value.angle ?? 0)) return WorkerKind.RESIZE;
+  if (operation.case === 'crop' && isSmart(operation.value.gravity)) return WorkerKind.RESIZE;
+  const workers = workersOf.get(operation.case) ?? [];
+  return workers.length === 1 ? workers[0] : undefined;
+}
+
+function isSmart(gravity: Gravity | undefined): boolean {
+  return gravity === Gravity.ATTENTION || gravity === Gravity.ENTROPY;
+}
+
+/** What the options of the operations say, by the name in the oneof. */
+const workersOf: ReadonlyMap<string, readonly Worker[]> = new Map(
+  OperationSchema.fields.map(({ localName, message }) => [
+    localName,
+    message === undefined ? [] : getOption(message, operation).workers.filter(isWorker),
+  ]),
+);
+
+function isWorker(kind: WorkerKind): kind is Worker {
+  return kind === WorkerKind.RESIZE || kind === WorkerKind.FILTER;
 }
 
 function cut(steps: readonly Step[]): { worker: Worker; steps: Step[] }[] {
@@ -122,8 +134,4 @@ function cut(steps: readonly Step[]): { worker: Worker; steps: Step[] }[] {
     }
   }
   return runs.map(({ worker = WorkerKind.RESIZE, steps }) => ({ worker, steps }));
-}
-
-function unknownOperation(_operation: never): undefined {
-  return undefined;
 }

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/image.proto.
  */
 export const file_imagemesh_v1_image: GenFile = /*@__PURE__*/
-  fileDesc("ChhpbWFnZW1lc2gvdjEvaW1hZ2UucHJvdG8SDGltYWdlbWVzaC52MSLBAQoJSW1hZ2VJbmZvEiQKBmZvcm1hdBgBIAEoDjIULmltYWdlbWVzaC52MS5Gb3JtYXQSDQoFd2lkdGgYAiABKAUSDgoGaGVpZ2h0GAMgASgFEhIKCnNpemVfYnl0ZXMYBCABKAMSEwoLb3JpZW50YXRpb24YBSABKAUSEAoIY2hhbm5lbHMYBiABKAUSEQoJYml0X2RlcHRoGAcgASgFEhEKCWhhc19hbHBoYRgIIAEoCBIOCgZmcmFtZXMYCSABKAUifQoFSW1hZ2USCgoCaWQYASABKAkSJQoEaW5mbxgCIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm8SEAoIZmlsZW5hbWUYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0ltYWdlU291cmNlEg4KBGRhdGEYASABKAxIABIpCghpbWFnZV9pZBgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSABCDwoGc291cmNlEgW6SAIIASqVAQoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEg8KC0ZPUk1BVF9KUEVHEAESDgoKRk9STUFUX1BORxACEg8KC0ZPUk1BVF9XRUJQEAMSDwoLRk9STUFUX0FWSUYQBBIOCgpGT1JNQVRfR0lGEAUSDwoLRk9STUFUX1RJRkYQBhIPCgtGT1JNQVRfQVVUTxAHYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChhpbWFnZW1lc2gvdjEvaW1hZ2UucHJvdG8SDGltYWdlbWVzaC52MSLBAQoJSW1hZ2VJbmZvEiQKBmZvcm1hdBgBIAEoDjIULmltYWdlbWVzaC52MS5Gb3JtYXQSDQoFd2lkdGgYAiABKAUSDgoGaGVpZ2h0GAMgASgFEhIKCnNpemVfYnl0ZXMYBCABKAMSEwoLb3JpZW50YXRpb24YBSABKAUSEAoIY2hhbm5lbHMYBiABKAUSEQoJYml0X2RlcHRoGAcgASgFEhEKCWhhc19hbHBoYRgIIAEoCBIOCgZmcmFtZXMYCSABKAUifQoFSW1hZ2USCgoCaWQYASABKAkSJQoEaW5mbxgCIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm8SEAoIZmlsZW5hbWUYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0ltYWdlU291cmNlEg4KBGRhdGEYASABKAxIABIpCghpbWFnZV9pZBgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSABCDwoGc291cmNlEgW6SAIIASIzCg5FbmNvZGluZ1JlcG9ydBIPCgdxdWFsaXR5GAEgASgFEhAKCGF0dGVtcHRzGAIgASgFIt8BCg1JbWFnZUFuYWx5c2lzEhYKDmRvbWluYW50X2NvbG9yGAEgASgJEhUKDWF2ZXJhZ2VfY29sb3IYAiABKAkSKgoJaGlzdG9ncmFtGAMgASgLMhcuaW1hZ2VtZXNoLnYxLkhpc3RvZ3JhbRIQCghibHVyaGFzaBgEIAEoCRIRCgl0aHVtYmhhc2gYBSABKAkSFwoPcGVyY2VwdHVhbF9oYXNoGAYgASgJEhEKCXNoYXJwbmVzcxgHIAEoARIPCgdlbnRyb3B5GAggASgBEhEKCWlzX29wYXF1ZRgJIAEoCCJSCglIaXN0b2dyYW0SCwoDcmVkGAEgAygNEg0KBWdyZWVuGAIgAygNEgwKBGJsdWUYAyADKA0SDAoEZ3JleRgEIAMoDRINCgVhbHBoYRgFIAMoDSqVAQoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEg8KC0ZPUk1BVF9KUEVHEAESDgoKRk9STUFUX1BORxACEg8KC0ZPUk1BVF9XRUJQEAMSDwoLRk9STUFUX0FWSUYQBBIOCgpGT1JNQVRfR0lGEAUSDwoLRk9STUFUX1RJRkYQBhIPCgtGT1JNQVRfQVVUTxAHYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * What the bytes of an image say about themselves.
@@ -175,6 +175,161 @@ export const ImageSourceSchema: GenMessage<ImageSource> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_image, 2);
 
 /**
+ * How an image was encoded.
+ *
+ * @generated from message imagemesh.v1.EncodingReport
+ */
+export type EncodingReport = Message<"imagemesh.v1.EncodingReport"> & {
+  /**
+   * The quality it has, 1 to 100; 0 where the format has none.
+   *
+   * @generated from field: int32 quality = 1;
+   */
+  quality: number;
+
+  /**
+   * How often it was encoded to find that quality, or the smaller format.
+   *
+   * @generated from field: int32 attempts = 2;
+   */
+  attempts: number;
+};
+
+/**
+ * Describes the message imagemesh.v1.EncodingReport.
+ * Use `create(EncodingReportSchema)` to create a new message.
+ */
+export const EncodingReportSchema: GenMessage<EncodingReport> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_image, 3);
+
+/**
+ * What the pixels of an image say. Colours are #RRGGBB in sRGB; transparent pixels count by their opacity where said.
+ *
+ * @generated from message imagemesh.v1.ImageAnalysis
+ */
+export type ImageAnalysis = Message<"imagemesh.v1.ImageAnalysis"> & {
+  /**
+   * The colour of most pixels, at 4 bits a channel (the middle of the bin), transparent pixels left out.
+   *
+   * @generated from field: string dominant_color = 1;
+   */
+  dominantColor: string;
+
+  /**
+   * The mean colour, pixels weighted by their opacity.
+   *
+   * @generated from field: string average_color = 2;
+   */
+  averageColor: string;
+
+  /**
+   * How many pixels have each level, 256 numbers a channel.
+   *
+   * @generated from field: imagemesh.v1.Histogram histogram = 3;
+   */
+  histogram?: Histogram | undefined;
+
+  /**
+   * BlurHash of 4 × 3 components (https://blurha.sh), alpha ignored.
+   *
+   * @generated from field: string blurhash = 4;
+   */
+  blurhash: string;
+
+  /**
+   * ThumbHash (https://evanw.github.io/thumbhash), base64; keeps alpha and ratio.
+   *
+   * @generated from field: string thumbhash = 5;
+   */
+  thumbhash: string;
+
+  /**
+   * Perceptual hash: 64 bits of the DCT of a 32 × 32 grey image, 16 lower-case hexadecimal digits. Images that look alike differ
+   * in few bits.
+   *
+   * @generated from field: string perceptual_hash = 6;
+   */
+  perceptualHash: string;
+
+  /**
+   * Standard deviation of the Laplacian of the grey image; below about 5 looks blurred.
+   *
+   * @generated from field: double sharpness = 7;
+   */
+  sharpness: number;
+
+  /**
+   * Shannon entropy of the grey image in bits, 0 to 8.
+   *
+   * @generated from field: double entropy = 8;
+   */
+  entropy: number;
+
+  /**
+   * Whether no pixel is transparent, whatever the header allows.
+   *
+   * @generated from field: bool is_opaque = 9;
+   */
+  isOpaque: boolean;
+};
+
+/**
+ * Describes the message imagemesh.v1.ImageAnalysis.
+ * Use `create(ImageAnalysisSchema)` to create a new message.
+ */
+export const ImageAnalysisSchema: GenMessage<ImageAnalysis> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_image, 4);
+
+/**
+ * How many pixels have each level: 256 numbers each, or none where the image has no such channel.
+ *
+ * @generated from message imagemesh.v1.Histogram
+ */
+export type Histogram = Message<"imagemesh.v1.Histogram"> & {
+  /**
+   * Red; grey images have only grey.
+   *
+   * @generated from field: repeated uint32 red = 1;
+   */
+  red: number[];
+
+  /**
+   * Green.
+   *
+   * @generated from field: repeated uint32 green = 2;
+   */
+  green: number[];
+
+  /**
+   * Blue.
+   *
+   * @generated from field: repeated uint32 blue = 3;
+   */
+  blue: number[];
+
+  /**
+   * The Rec. 601 luma.
+   *
+   * @generated from field: repeated uint32 grey = 4;
+   */
+  grey: number[];
+
+  /**
+   * Alpha.
+   *
+   * @generated from field: repeated uint32 alpha = 5;
+   */
+  alpha: number[];
+};
+
+/**
+ * Describes the message imagemesh.v1.Histogram.
+ * Use `create(HistogramSchema)` to create a new message.
+ */
+export const HistogramSchema: GenMessage<Histogram> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_image, 5);
+
+/**
  * Image formats.
  *
  * @generated from enum imagemesh.v1.Format
@@ -202,7 +357,7 @@ export const Format = {
   PNG: 2,
 
   /**
-   * WebP (RFC 9649), lossy or lossless. Animations are refused for now.
+   * WebP (RFC 9649), lossy or lossless, still or animated.
    *
    * @generated from enum value: FORMAT_WEBP = 3;
    */
@@ -216,14 +371,14 @@ export const Format = {
   AVIF: 4,
 
   /**
-   * GIF89a. Not yet read or written.
+   * GIF (87a, 89a), still or animated.
    *
    * @generated from enum value: FORMAT_GIF = 5;
    */
   GIF: 5,
 
   /**
-   * TIFF 6. Not yet read or written.
+   * TIFF 6, one page; several pages are refused.
    *
    * @generated from enum value: FORMAT_TIFF = 6;
    */

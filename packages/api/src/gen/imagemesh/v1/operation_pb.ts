@@ -7,16 +7,24 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { Adjust, Clahe, Equalize, Invert, Sepia } from "./color_pb.ts";
+import { file_imagemesh_v1_color } from "./color_pb.ts";
+import type { AdaptiveThreshold, Bilateral, BlurRegion, Convolve, Emboss, Laplacian, Morphology, Perspective, Pixelate, Sharpen, Sobel, Threshold } from "./filter_pb.ts";
+import { file_imagemesh_v1_filter } from "./filter_pb.ts";
+import type { Extend, Flatten, Gravity, RoundCorners, SelectFrame, Trim } from "./geometry_pb.ts";
+import { file_imagemesh_v1_geometry } from "./geometry_pb.ts";
 import type { Format } from "./image_pb.ts";
 import { file_imagemesh_v1_image } from "./image_pb.ts";
 import { file_imagemesh_v1_options } from "./options_pb.ts";
+import type { Text, Watermark } from "./overlay_pb.ts";
+import { file_imagemesh_v1_overlay } from "./overlay_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file imagemesh/v1/operation.proto.
  */
 export const file_imagemesh_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("ChxpbWFnZW1lc2gvdjEvb3BlcmF0aW9uLnByb3RvEgxpbWFnZW1lc2gudjEilQMKCU9wZXJhdGlvbhImCgZyZXNpemUYASABKAsyFC5pbWFnZW1lc2gudjEuUmVzaXplSAASIgoEY3JvcBgCIAEoCzISLmltYWdlbWVzaC52MS5Dcm9wSAASJgoGcm90YXRlGAMgASgLMhQuaW1hZ2VtZXNoLnYxLlJvdGF0ZUgAEiIKBGZsaXAYBCABKAsyEi5pbWFnZW1lc2gudjEuRmxpcEgAEiIKBGJsdXIYBSABKAsyEi5pbWFnZW1lc2gudjEuQmx1ckgAEjMKDWdhdXNzaWFuX2JsdXIYBiABKAsyGi5pbWFnZW1lc2gudjEuR2F1c3NpYW5CbHVySAASLwoLbWVkaWFuX2JsdXIYByABKAsyGC5pbWFnZW1lc2gudjEuTWVkaWFuQmx1ckgAEiQKBWVkZ2VzGAggASgLMhMuaW1hZ2VtZXNoLnYxLkVkZ2VzSAASLAoJZ3JheXNjYWxlGAkgASgLMhcuaW1hZ2VtZXNoLnYxLkdyYXlzY2FsZUgAQhIKCW9wZXJhdGlvbhIFukgCCAEi3gMKBlJlc2l6ZRJXCgV3aWR0aBgBIAEoBUJDukgIGgYY//8DKAHi4Bg0Ci5XaWR0aCBvZiB0aGUgcmVzdWx0OyB1bnNldCBmb2xsb3dzIHRoZSBoZWlnaHQuEgJweEgAiAEBElgKBmhlaWdodBgCIAEoBUJDukgIGgYY//8DKAHi4Bg0Ci5IZWlnaHQgb2YgdGhlIHJlc3VsdDsgdW5zZXQgZm9sbG93cyB0aGUgd2lkdGguEgJweEgBiAEBEnEKA2ZpdBgDIAEoDjIRLmltYWdlbWVzaC52MS5GaXRCTLpIBYIBAhAB4uAYQAo0V2hhdCBoYXBwZW5zIHRvIHRoZSByYXRpbyB3aGVuIGJvdGggc2lkZXMgYXJlIGdpdmVuLhoIRklUX0ZJTExIAogBATqQAbpIWRpXCgtyZXNpemUuc2lkZRIjd2lkdGgsIGhlaWdodCBvciBib3RoIG11c3QgYmUgZ2l2ZW4aI2hhcyh0aGlzLndpZHRoKSB8fCBoYXModGhpcy5oZWlnaHQp4uAYMAopQ2hhbmdlcyB0aGUgc2l6ZSB3aXRoIGEgTGFuY3pvcy0zIGtlcm5lbC4SAQEYAkIICgZfd2lkdGhCCQoHX2hlaWdodEIGCgRfZml0IoYDCgRDcm9wEkcKBGxlZnQYASABKAVCNLpICBoGGP//AygA4uAYJQocRGlzdGFuY2UgZnJvbSB0aGUgbGVmdCBlZGdlLhICcHgaATBIAIgBARJFCgN0b3AYAiABKAVCM7pICBoGGP//AygA4uAYJAobRGlzdGFuY2UgZnJvbSB0aGUgdG9wIGVkZ2UuEgJweBoBMEgBiAEBEkMKBXdpZHRoGAMgASgFQi+6SAvIAQEaBhj//wMoAeLgGB0KF1dpZHRoIG9mIHRoZSByZWN0YW5nbGUuEgJweEgCiAEBEkUKBmhlaWdodBgEIAEoBUIwukgLyAEBGgYY//8DKAHi4BgeChhIZWlnaHQgb2YgdGhlIHJlY3RhbmdsZS4SAnB4SAOIAQE6POLgGDgKMEN1dHMgb3V0IGEgcmVjdGFuZ2xlIHRoYXQgbGllcyBpbnNpZGUgdGhlIGltYWdlLhICAQIYAUIHCgVfbGVmdEIGCgRfdG9wQggKBl93aWR0aEIJCgdfaGVpZ2h0IrsCCgZSb3RhdGUSTAoFYW5nbGUYASABKAFCOLpIGcgBARIUQAEZAAAAAACAdkApAAAAAACAdsDi4BgYChFBbmdsZSwgY2xvY2t3aXNlLhIDZGVnSACIAQESfwoKYmFja2dyb3VuZBgCIAEoCUJmukgmciQyIl4jWzAtOWEtZkEtRl17Nn0oWzAtOWEtZkEtRl17Mn0pPyTi4Bg5CixDb2xvdXIgb2YgdGhlIGNvcm5lcnMsICNSUkdHQkIgb3IgI1JSR0dCQkFBLhoJIiMwMDAwMDAiSAGIAQE6SeLgGEUKPVR1cm5zIHRoZSBpbWFnZSBjbG9ja3dpc2U7IG11bHRpcGxlcyBvZiA5MCBkZWdyZWVzIGFyZSBleGFjdC4SAgECGAJCCAoGX2FuZ2xlQg0KC19iYWNrZ3JvdW5kIqgBCgRGbGlwEnIKCWRpcmVjdGlvbhgBIAEoDjIbLmltYWdlbWVzaC52MS5GbGlwRGlyZWN0aW9uQj26SAWCAQIQAeLgGDEKFFdoaWNoIHdheSB0byBtaXJyb3IuGhlGTElQX0RJUkVDVElPTl9IT1JJWk9OVEFMSACIAQE6HuLgGBoKEk1pcnJvcnMgdGhlIGltYWdlLhICAQIYAUIMCgpfZGlyZWN0aW9uIrABCgRCbHVyEncKBHNpemUYASABKAVCZLpINboBKwoNYmx1ci5zaXplLm9kZBILbXVzdCBiZSBvZGQaDXRoaXMgJSAyID09IDEaBRj/ASgB4uAYKAofU2lkZSBvZiB0aGUgc3F1YXJlIGtlcm5lbDsgb2RkLhICcHgaATVIAIgBATom4uAYIgobQm94IGJsdXIsIGFzIE9wZW5DVidzIGJsdXIuEgECGAJCBwoFX3NpemUizwIKDEdhdXNzaWFuQmx1chKWAQoEc2l6ZRgBIAEoBUKCAbpIProBNAoWZ2F1c3NpYW5fYmx1ci5zaXplLm9kZBILbXVzdCBiZSBvZGQaDXRoaXMgJSAyID09IDEaBRj/ASgB4uAYPQo0U2lkZSBvZiB0aGUgc3F1YXJlIGtlcm5lbDsgb2RkLiBVbnNldCBmb2xsb3dzIHNpZ21hLhICcHgaATVIAIgBARJeCgVzaWdtYRgCIAEoAUJKukgWEhRAARkAAAAAAABEQCmamZmZmZm5P+LgGC0KJ1N0YW5kYXJkIGRldmlhdGlvbi4gVW5zZXQgZm9sbG93cyBzaXplLhICcHhIAYgBAToz4uAYLwooR2F1c3NpYW4gYmx1ciwgYXMgT3BlbkNWJ3MgR2F1c3NpYW5CbHVyLhIBAhgDQgcKBV9zaXplQggKBl9zaWdtYSLOAQoKTWVkaWFuQmx1chKFAQoEc2l6ZRgBIAEoBUJyukg8ugEyChRtZWRpYW5fYmx1ci5zaXplLm9kZBILbXVzdCBiZSBvZGQaDXRoaXMgJSAyID09IDEaBRj/ASgD4uAYLwomU2lkZSBvZiB0aGUgc3F1YXJlIG5laWdoYm91cmhvb2Q7IG9kZC4SAnB4GgE1SACIAQE6L+LgGCsKJE1lZGlhbiBibHVyLCBhcyBPcGVuQ1YncyBtZWRpYW5CbHVyLhIBAhgCQgcKBV9zaXplIsYFCgVFZGdlcxJfCg1sb3dfdGhyZXNob2xkGAEgASgBQkO6SBYSFEABGQAAAADg/+9AKQAAAAAAAAAA4uAYJgofR3JhZGllbnRzIGJlbG93IGl0IGFyZSBubyBlZGdlLhoDMTAwSACIAQESZwoOaGlnaF90aHJlc2hvbGQYAiABKAFCSrpIFhIUQAEZAAAAAOD/70ApAAAAAAAAAADi4BgtCiZHcmFkaWVudHMgYWJvdmUgaXQgYWx3YXlzIGFyZSBhbiBlZGdlLhoDMjAwSAGIAQESUwoIYXBlcnR1cmUYAyABKAVCPLpICBoGMAMwBTAH4uAYLQokU2lkZSBvZiB0aGUgU29iZWwga2VybmVsOiAzLCA1IG9yIDcuEgJweBoBM0gCiAEBElwKC2wyX2dyYWRpZW50GAQgASgIQkLi4Bg+CjVFdWNsaWRlYW4gbm9ybSBpbnN0ZWFkIG9mIHRoZSBzdW0gb2YgYWJzb2x1dGUgdmFsdWVzLhoFZmFsc2VIA4gBATr9AbpIsgEarwEKC2VkZ2VzLm9yZGVyEixsb3dfdGhyZXNob2xkIG11c3Qgbm90IGV4Y2VlZCBoaWdoX3RocmVzaG9sZBpyKGhhcyh0aGlzLmxvd190aHJlc2hvbGQpID8gdGhpcy5sb3dfdGhyZXNob2xkIDogMTAwLjApIDw9IChoYXModGhpcy5oaWdoX3RocmVzaG9sZCkgPyB0aGlzLmhpZ2hfdGhyZXNob2xkIDogMjAwLjAp4uAYQwo8Q2FubnkgZWRnZSBkZXRlY3Rpb24sIGFzIE9wZW5DVidzIENhbm55IG9uIHRoZSBjb2xvdXIgaW1hZ2UuEgECGAJCEAoOX2xvd190aHJlc2hvbGRCEQoPX2hpZ2hfdGhyZXNob2xkQgsKCV9hcGVydHVyZUIOCgxfbDJfZ3JhZGllbnQiVwoJR3JheXNjYWxlOkri4BhGCj9SZW1vdmVzIGNvbG91ciB3aXRoIHRoZSBSZWMuIDYwMSB3ZWlnaHRzLCBhcyBPcGVuQ1YncyBjdnRDb2xvci4SAQIYAiLoBgoGT3V0cHV0EmMKBmZvcm1hdBgBIAEoDjIULmltYWdlbWVzaC52MS5Gb3JtYXRCPbpIBYIBAhAB4uAYMQovRm9ybWF0IG9mIHRoZSByZXN1bHQ7IHVuc2V0IGtlZXBzIHRoZSBzb3VyY2Uncy4SVgoHcXVhbGl0eRgCIAEoBUJAukgGGgQYZCgB4uAYMwouUXVhbGl0eSBvZiBsb3NzeSBmb3JtYXRzOyBkZWZhdWx0IDgwLCBBVklGIDUwLhIBJUgAiAEBElIKBmVmZm9ydBgDIAEoBUI9ukgGGgQYCSgA4uAYMAorSG93IGhhcmQgdGhlIGVuY29kZXIgd29ya3MgZm9yIGZld2VyIGJ5dGVzLhoBNEgBiAEBEkYKCGxvc3NsZXNzGAQgASgIQi/i4BgrCiJMb3NzbGVzcyBjb21wcmVzc2lvbiAoV2ViUCwgQVZJRikuGgVmYWxzZUgCiAEBEnsKCG1ldGFkYXRhGAUgASgOMhwuaW1hZ2VtZXNoLnYxLk1ldGFkYXRhUG9saWN5Qka6SAWCAQIQAeLgGDoKIldoaWNoIG1ldGFkYXRhIHRoZSByZXN1bHQgY2Fycmllcy4aFE1FVEFEQVRBX1BPTElDWV9TQUZFSAOIAQESgQEKCmJhY2tncm91bmQYBiABKAlCaLpIFXITMhFeI1swLTlhLWZBLUZdezZ9JOLgGEwKP0NvbG91ciBiZWhpbmQgdHJhbnNwYXJlbnQgcGl4ZWxzIHdoZXJlIHRoZSBmb3JtYXQgaGFzIG5vIGFscGhhLhoJIiNGRkZGRkYiSASIAQESagoGYWNjZXB0GAcgAygOMhQuaW1hZ2VtZXNoLnYxLkZvcm1hdEJEukgQkgENEAgiCYIBBhABIAAgB+LgGC0KK1RoZSBmb3JtYXRzIHRoYXQgRk9STUFUX0FVVE8gbWF5IHBpY2sgZnJvbS4SSAoLcHJvZ3Jlc3NpdmUYCCABKAhCLuLgGCoKIUNvYXJzZS10by1maW5lIHNjYW5zIChKUEVHLCBQTkcpLhoFZmFsc2VIBYgBAUIKCghfcXVhbGl0eUIJCgdfZWZmb3J0QgsKCV9sb3NzbGVzc0ILCglfbWV0YWRhdGFCDQoLX2JhY2tncm91bmRCDgoMX3Byb2dyZXNzaXZlIpYBCgdWYXJpYW50Ei4KBG5hbWUYASABKAlCILpIHdgBAXIYMhZeW0EtWmEtejAtOS5fLV17MSw2NH0kEjUKCm9wZXJhdGlvbnMYAiADKAsyFy5pbWFnZW1lc2gudjEuT3BlcmF0aW9uQgi6SAWSAQIQIBIkCgZvdXRwdXQYAyABKAsyFC5pbWFnZW1lc2gudjEuT3V0cHV0KmkKA0ZpdBITCg9GSVRfVU5TUEVDSUZJRUQQABIMCghGSVRfRklMTBABEg0KCUZJVF9DT1ZFUhACEg8KC0ZJVF9DT05UQUlOEAMSDgoKRklUX0lOU0lERRAEEg8KC0ZJVF9PVVRTSURFEAUqhAEKDUZsaXBEaXJlY3Rpb24SHgoaRkxJUF9ESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIdChlGTElQX0RJUkVDVElPTl9IT1JJWk9OVEFMEAESGwoXRkxJUF9ESVJFQ1RJT05fVkVSVElDQUwQAhIXChNGTElQX0RJUkVDVElPTl9CT1RIEAMqgAEKDk1ldGFkYXRhUG9saWN5Eh8KG01FVEFEQVRBX1BPTElDWV9VTlNQRUNJRklFRBAAEhgKFE1FVEFEQVRBX1BPTElDWV9TQUZFEAESGAoUTUVUQURBVEFfUE9MSUNZX0tFRVAQAhIZChVNRVRBREFUQV9QT0xJQ1lfU1RSSVAQA2IGcHJvdG8z", [file_buf_validate_validate, file_imagemesh_v1_image, file_imagemesh_v1_options]);
+  fileDesc("ChxpbWFnZW1lc2gvdjEvb3BlcmF0aW9uLnByb3RvEgxpbWFnZW1lc2gudjEiuQsKCU9wZXJhdGlvbhImCgZyZXNpemUYASABKAsyFC5pbWFnZW1lc2gudjEuUmVzaXplSAASIgoEY3JvcBgCIAEoCzISLmltYWdlbWVzaC52MS5Dcm9wSAASJgoGcm90YXRlGAMgASgLMhQuaW1hZ2VtZXNoLnYxLlJvdGF0ZUgAEiIKBGZsaXAYBCABKAsyEi5pbWFnZW1lc2gudjEuRmxpcEgAEiIKBGJsdXIYBSABKAsyEi5pbWFnZW1lc2gudjEuQmx1ckgAEjMKDWdhdXNzaWFuX2JsdXIYBiABKAsyGi5pbWFnZW1lc2gudjEuR2F1c3NpYW5CbHVySAASLwoLbWVkaWFuX2JsdXIYByABKAsyGC5pbWFnZW1lc2gudjEuTWVkaWFuQmx1ckgAEiQKBWVkZ2VzGAggASgLMhMuaW1hZ2VtZXNoLnYxLkVkZ2VzSAASLAoJZ3JheXNjYWxlGAkgASgLMhcuaW1hZ2VtZXNoLnYxLkdyYXlzY2FsZUgAEiIKBHRyaW0YCiABKAsyEi5pbWFnZW1lc2gudjEuVHJpbUgAEiYKBmV4dGVuZBgLIAEoCzIULmltYWdlbWVzaC52MS5FeHRlbmRIABIzCg1yb3VuZF9jb3JuZXJzGAwgASgLMhouaW1hZ2VtZXNoLnYxLlJvdW5kQ29ybmVyc0gAEigKB2ZsYXR0ZW4YDSABKAsyFS5pbWFnZW1lc2gudjEuRmxhdHRlbkgAEjEKDHNlbGVjdF9mcmFtZRgOIAEoCzIZLmltYWdlbWVzaC52MS5TZWxlY3RGcmFtZUgAEiwKCXdhdGVybWFyaxgPIAEoCzIXLmltYWdlbWVzaC52MS5XYXRlcm1hcmtIABIiCgR0ZXh0GBAgASgLMhIuaW1hZ2VtZXNoLnYxLlRleHRIABImCgZhZGp1c3QYESABKAsyFC5pbWFnZW1lc2gudjEuQWRqdXN0SAASJgoGaW52ZXJ0GBIgASgLMhQuaW1hZ2VtZXNoLnYxLkludmVydEgAEiQKBXNlcGlhGBMgASgLMhMuaW1hZ2VtZXNoLnYxLlNlcGlhSAASKgoIZXF1YWxpemUYFCABKAsyFi5pbWFnZW1lc2gudjEuRXF1YWxpemVIABIkCgVjbGFoZRgVIAEoCzITLmltYWdlbWVzaC52MS5DbGFoZUgAEiwKCWJpbGF0ZXJhbBgWIAEoCzIXLmltYWdlbWVzaC52MS5CaWxhdGVyYWxIABIkCgVzb2JlbBgXIAEoCzITLmltYWdlbWVzaC52MS5Tb2JlbEgAEiwKCWxhcGxhY2lhbhgYIAEoCzIXLmltYWdlbWVzaC52MS5MYXBsYWNpYW5IABIsCgl0aHJlc2hvbGQYGSABKAsyFy5pbWFnZW1lc2gudjEuVGhyZXNob2xkSAASPQoSYWRhcHRpdmVfdGhyZXNob2xkGBogASgLMh8uaW1hZ2VtZXNoLnYxLkFkYXB0aXZlVGhyZXNob2xkSAASLgoKbW9ycGhvbG9neRgbIAEoCzIYLmltYWdlbWVzaC52MS5Nb3JwaG9sb2d5SAASKAoHc2hhcnBlbhgcIAEoCzIVLmltYWdlbWVzaC52MS5TaGFycGVuSAASKgoIY29udm9sdmUYHSABKAsyFi5pbWFnZW1lc2gudjEuQ29udm9sdmVIABImCgZlbWJvc3MYHiABKAsyFC5pbWFnZW1lc2gudjEuRW1ib3NzSAASKgoIcGl4ZWxhdGUYHyABKAsyFi5pbWFnZW1lc2gudjEuUGl4ZWxhdGVIABIvCgtibHVyX3JlZ2lvbhggIAEoCzIYLmltYWdlbWVzaC52MS5CbHVyUmVnaW9uSAASMAoLcGVyc3BlY3RpdmUYISABKAsyGS5pbWFnZW1lc2gudjEuUGVyc3BlY3RpdmVIAEISCglvcGVyYXRpb24SBbpIAggBItUKCgZSZXNpemUSVwoFd2lkdGgYASABKAVCQ7pICBoGGP//AygB4uAYNAouV2lkdGggb2YgdGhlIHJlc3VsdDsgdW5zZXQgZm9sbG93cyB0aGUgaGVpZ2h0LhICcHhIAIgBARJYCgZoZWlnaHQYAiABKAVCQ7pICBoGGP//AygB4uAYNAouSGVpZ2h0IG9mIHRoZSByZXN1bHQ7IHVuc2V0IGZvbGxvd3MgdGhlIHdpZHRoLhICcHhIAYgBARJxCgNmaXQYAyABKA4yES5pbWFnZW1lc2gudjEuRml0Qky6SAWCAQIQAeLgGEAKNFdoYXQgaGFwcGVucyB0byB0aGUgcmF0aW8gd2hlbiBib3RoIHNpZGVzIGFyZSBnaXZlbi4aCEZJVF9GSUxMSAKIAQESZwoGa2VybmVsGAQgASgOMhQuaW1hZ2VtZXNoLnYxLktlcm5lbEI8ukgFggECEAHi4BgwCh1UaGUga2VybmVsIHRoYXQgaW50ZXJwb2xhdGVzLhoPS0VSTkVMX0xBTkNaT1MzSAOIAQESSwoTd2l0aG91dF9lbmxhcmdlbWVudBgFIAEoCEIp4uAYJQocTmV2ZXIgbWFrZSB0aGUgaW1hZ2UgbGFyZ2VyLhoFZmFsc2VIBIgBARJKChF3aXRob3V0X3JlZHVjdGlvbhgGIAEoCEIq4uAYJgodTmV2ZXIgbWFrZSB0aGUgaW1hZ2Ugc21hbGxlci4aBWZhbHNlSAWIAQESZAoDZHByGAcgASgBQlK6SBYSFEABGQAAAAAAACRAKZqZmZmZmbk/4uAYNQowRGV2aWNlIHBpeGVsIHJhdGlvOiBtdWx0aXBsaWVzIHdpZHRoIGFuZCBoZWlnaHQuGgExSAaIAQESTAoHcGVyY2VudBgIIAEoAUI2ukgWEhRAARkAAAAAAIjDQCl7FK5H4XqEP+LgGBkKFFNjYWxlIG9mIGJvdGggc2lkZXMuEgElSAeIAQESiAEKB2dyYXZpdHkYCSABKA4yFS5pbWFnZW1lc2gudjEuR3Jhdml0eUJbukgFggECEAHi4BhPCj1XaGljaCBwYXJ0IEZJVF9DT1ZFUiBrZWVwcywgd2hlcmUgRklUX0NPTlRBSU4gcHV0cyB0aGUgaW1hZ2UuGg5HUkFWSVRZX0NFTlRFUkgIiAEBErcBCgpiYWNrZ3JvdW5kGAogASgJQp0BukgmciQyIl4jWzAtOWEtZkEtRl17Nn0oWzAtOWEtZkEtRl17Mn0pPyTi4BhwCm5XaGF0IEZJVF9DT05UQUlOIGZpbGxzIHVwIHdpdGgsICNSUkdHQkIgb3IgI1JSR0dCQkFBOyB1bnNldCBpcyB0cmFuc3BhcmVuY3ksIG9yIGJsYWNrIHdoZXJlIHRoZXJlIGlzIG5vIGFscGhhLkgJiAEBOqQBukiEARqBAQoLcmVzaXplLnNpZGUSNmVpdGhlciB3aWR0aCwgaGVpZ2h0IG9yIGJvdGgsIG9yIHBlcmNlbnQgbXVzdCBiZSBnaXZlbho6KGhhcyh0aGlzLndpZHRoKSB8fCBoYXModGhpcy5oZWlnaHQpKSAhPSBoYXModGhpcy5wZXJjZW50KeLgGBgKEUNoYW5nZXMgdGhlIHNpemUuEgEBGAJCCAoGX3dpZHRoQgkKB19oZWlnaHRCBgoEX2ZpdEIJCgdfa2VybmVsQhYKFF93aXRob3V0X2VubGFyZ2VtZW50QhQKEl93aXRob3V0X3JlZHVjdGlvbkIGCgRfZHByQgoKCF9wZXJjZW50QgoKCF9ncmF2aXR5Qg0KC19iYWNrZ3JvdW5kIt0LCgRDcm9wEkcKBGxlZnQYASABKAVCNLpICBoGGP//AygA4uAYJQocRGlzdGFuY2UgZnJvbSB0aGUgbGVmdCBlZGdlLhICcHgaATBIAIgBARJFCgN0b3AYAiABKAVCM7pICBoGGP//AygA4uAYJAobRGlzdGFuY2UgZnJvbSB0aGUgdG9wIGVkZ2UuEgJweBoBMEgBiAEBEoABCgV3aWR0aBgDIAEoBUJsukgIGgYY//8DKAHi4BhdCldXaWR0aCBvZiB0aGUgcmVjdGFuZ2xlOyB1bnNldCBmb2xsb3dzIHRoZSBhc3BlY3QgcmF0aW8sIG9yIHJlYWNoZXMgYXMgZmFyIGFzIHRoZSBpbWFnZS4SAnB4SAKIAQESggEKBmhlaWdodBgEIAEoBUJtukgIGgYY//8DKAHi4BheClhIZWlnaHQgb2YgdGhlIHJlY3RhbmdsZTsgdW5zZXQgZm9sbG93cyB0aGUgYXNwZWN0IHJhdGlvLCBvciByZWFjaGVzIGFzIGZhciBhcyB0aGUgaW1hZ2UuEgJweEgDiAEBEnwKB2dyYXZpdHkYBSABKA4yFS5pbWFnZW1lc2gudjEuR3Jhdml0eUJPukgHggEEEAEgAOLgGEEKP1doZXJlIGluIHRoZSBpbWFnZSB0aGUgcmVjdGFuZ2xlIGxpZXM7IHVuc2V0OiBsZWZ0IGFuZCB0b3Agc2F5LkgEiAEBEq4BCgdmb2NhbF94GAYgASgBQpcBukgWEhRAARkAAAAAAADwPykAAAAAAAAAAOLgGHoKeFRoZSBwb2ludCBpbiB0aGUgbWlkZGxlIG9mIHRoZSByZWN0YW5nbGU6IGl0cyBkaXN0YW5jZSBmcm9tIHRoZSBsZWZ0IGFzIGEgcGFydCBvZiB0aGUgd2lkdGg7IDAuNSB3aGVyZSBmb2NhbF95IGlzIGdpdmVuLkgFiAEBEq4BCgdmb2NhbF95GAcgASgBQpcBukgWEhRAARkAAAAAAADwPykAAAAAAAAAAOLgGHoKeFRoZSBwb2ludCBpbiB0aGUgbWlkZGxlIG9mIHRoZSByZWN0YW5nbGU6IGl0cyBkaXN0YW5jZSBmcm9tIHRoZSB0b3AgYXMgYSBwYXJ0IG9mIHRoZSBoZWlnaHQ7IDAuNSB3aGVyZSBmb2NhbF94IGlzIGdpdmVuLkgGiAEBEl0KDGFzcGVjdF9yYXRpbxgIIAEoAUJCukgWEhRAARkAAAAAAABZQCl7FK5H4XqEP+LgGCUKI1dpZHRoIG92ZXIgaGVpZ2h0IG9mIHRoZSByZWN0YW5nbGUuSAeIAQE6ogO6SOICGtcBCgpjcm9wLnBsYWNlEkNvbmx5IG9uZSBvZiBsZWZ0IGFuZCB0b3AsIGdyYXZpdHksIGZvY2FsX3ggYW5kIGZvY2FsX3kgbWF5IGJlIGdpdmVuGoMBKChoYXModGhpcy5sZWZ0KSB8fCBoYXModGhpcy50b3ApKSA/IDEgOiAwKSArIChoYXModGhpcy5ncmF2aXR5KSA/IDEgOiAwKSArICgoaGFzKHRoaXMuZm9jYWxfeCkgfHwgaGFzKHRoaXMuZm9jYWxfeSkpID8gMSA6IDApIDw9IDEahQEKCmNyb3AucmF0aW8SNWFzcGVjdF9yYXRpbyBnb2VzIHdpdGggd2lkdGggb3IgaGVpZ2h0LCBub3Qgd2l0aCBib3RoGkAhKGhhcyh0aGlzLmFzcGVjdF9yYXRpbykgJiYgaGFzKHRoaXMud2lkdGgpICYmIGhhcyh0aGlzLmhlaWdodCkp4uAYOAowQ3V0cyBvdXQgYSByZWN0YW5nbGUgdGhhdCBsaWVzIGluc2lkZSB0aGUgaW1hZ2UuEgIBAhgBQgcKBV9sZWZ0QgYKBF90b3BCCAoGX3dpZHRoQgkKB19oZWlnaHRCCgoIX2dyYXZpdHlCCgoIX2ZvY2FsX3hCCgoIX2ZvY2FsX3lCDwoNX2FzcGVjdF9yYXRpbyK7AgoGUm90YXRlEkwKBWFuZ2xlGAEgASgBQji6SBnIAQESFEABGQAAAAAAgHZAKQAAAAAAgHbA4uAYGAoRQW5nbGUsIGNsb2Nrd2lzZS4SA2RlZ0gAiAEBEn8KCmJhY2tncm91bmQYAiABKAlCZrpIJnIkMiJeI1swLTlhLWZBLUZdezZ9KFswLTlhLWZBLUZdezJ9KT8k4uAYOQosQ29sb3VyIG9mIHRoZSBjb3JuZXJzLCAjUlJHR0JCIG9yICNSUkdHQkJBQS4aCSIjMDAwMDAwIkgBiAEBOkni4BhFCj1UdXJucyB0aGUgaW1hZ2UgY2xvY2t3aXNlOyBtdWx0aXBsZXMgb2YgOTAgZGVncmVlcyBhcmUgZXhhY3QuEgIBAhgCQggKBl9hbmdsZUINCgtfYmFja2dyb3VuZCKoAQoERmxpcBJyCglkaXJlY3Rpb24YASABKA4yGy5pbWFnZW1lc2gudjEuRmxpcERpcmVjdGlvbkI9ukgFggECEAHi4BgxChRXaGljaCB3YXkgdG8gbWlycm9yLhoZRkxJUF9ESVJFQ1RJT05fSE9SSVpPTlRBTEgAiAEBOh7i4BgaChJNaXJyb3JzIHRoZSBpbWFnZS4SAgECGAFCDAoKX2RpcmVjdGlvbiKwAQoEQmx1chJ3CgRzaXplGAEgASgFQmS6SDW6ASsKDWJsdXIuc2l6ZS5vZGQSC211c3QgYmUgb2RkGg10aGlzICUgMiA9PSAxGgUY/wEoAeLgGCgKH1NpZGUgb2YgdGhlIHNxdWFyZSBrZXJuZWw7IG9kZC4SAnB4GgE1SACIAQE6JuLgGCIKG0JveCBibHVyLCBhcyBPcGVuQ1YncyBibHVyLhIBAhgCQgcKBV9zaXplIs8CCgxHYXVzc2lhbkJsdXISlgEKBHNpemUYASABKAVCggG6SD66ATQKFmdhdXNzaWFuX2JsdXIuc2l6ZS5vZGQSC211c3QgYmUgb2RkGg10aGlzICUgMiA9PSAxGgUY/wEoAeLgGD0KNFNpZGUgb2YgdGhlIHNxdWFyZSBrZXJuZWw7IG9kZC4gVW5zZXQgZm9sbG93cyBzaWdtYS4SAnB4GgE1SACIAQESXgoFc2lnbWEYAiABKAFCSrpIFhIUQAEZAAAAAAAAREApmpmZmZmZuT/i4BgtCidTdGFuZGFyZCBkZXZpYXRpb24uIFVuc2V0IGZvbGxvd3Mgc2l6ZS4SAnB4SAGIAQE6M+LgGC8KKEdhdXNzaWFuIGJsdXIsIGFzIE9wZW5DVidzIEdhdXNzaWFuQmx1ci4SAQIYA0IHCgVfc2l6ZUIICgZfc2lnbWEizgEKCk1lZGlhbkJsdXIShQEKBHNpemUYASABKAVCcrpIPLoBMgoUbWVkaWFuX2JsdXIuc2l6ZS5vZGQSC211c3QgYmUgb2RkGg10aGlzICUgMiA9PSAxGgUY/wEoA+LgGC8KJlNpZGUgb2YgdGhlIHNxdWFyZSBuZWlnaGJvdXJob29kOyBvZGQuEgJweBoBNUgAiAEBOi/i4BgrCiRNZWRpYW4gYmx1ciwgYXMgT3BlbkNWJ3MgbWVkaWFuQmx1ci4SAQIYAkIHCgVfc2l6ZSLGBQoFRWRnZXMSXwoNbG93X3RocmVzaG9sZBgBIAEoAUJDukgWEhRAARkAAAAA4P/vQCkAAAAAAAAAAOLgGCYKH0dyYWRpZW50cyBiZWxvdyBpdCBhcmUgbm8gZWRnZS4aAzEwMEgAiAEBEmcKDmhpZ2hfdGhyZXNob2xkGAIgASgBQkq6SBYSFEABGQAAAADg/+9AKQAAAAAAAAAA4uAYLQomR3JhZGllbnRzIGFib3ZlIGl0IGFsd2F5cyBhcmUgYW4gZWRnZS4aAzIwMEgBiAEBElMKCGFwZXJ0dXJlGAMgASgFQjy6SAgaBjADMAUwB+LgGC0KJFNpZGUgb2YgdGhlIFNvYmVsIGtlcm5lbDogMywgNSBvciA3LhICcHgaATNIAogBARJcCgtsMl9ncmFkaWVudBgEIAEoCEJC4uAYPgo1RXVjbGlkZWFuIG5vcm0gaW5zdGVhZCBvZiB0aGUgc3VtIG9mIGFic29sdXRlIHZhbHVlcy4aBWZhbHNlSAOIAQE6/QG6SLIBGq8BCgtlZGdlcy5vcmRlchIsbG93X3RocmVzaG9sZCBtdXN0IG5vdCBleGNlZWQgaGlnaF90aHJlc2hvbGQacihoYXModGhpcy5sb3dfdGhyZXNob2xkKSA/IHRoaXMubG93X3RocmVzaG9sZCA6IDEwMC4wKSA8PSAoaGFzKHRoaXMuaGlnaF90aHJlc2hvbGQpID8gdGhpcy5oaWdoX3RocmVzaG9sZCA6IDIwMC4wKeLgGEMKPENhbm55IGVkZ2UgZGV0ZWN0aW9uLCBhcyBPcGVuQ1YncyBDYW5ueSBvbiB0aGUgY29sb3VyIGltYWdlLhIBAhgCQhAKDl9sb3dfdGhyZXNob2xkQhEKD19oaWdoX3RocmVzaG9sZEILCglfYXBlcnR1cmVCDgoMX2wyX2dyYWRpZW50IlcKCUdyYXlzY2FsZTpK4uAYRgo/UmVtb3ZlcyBjb2xvdXIgd2l0aCB0aGUgUmVjLiA2MDEgd2VpZ2h0cywgYXMgT3BlbkNWJ3MgY3Z0Q29sb3IuEgECGAIipwoKBk91dHB1dBJjCgZmb3JtYXQYASABKA4yFC5pbWFnZW1lc2gudjEuRm9ybWF0Qj26SAWCAQIQAeLgGDEKL0Zvcm1hdCBvZiB0aGUgcmVzdWx0OyB1bnNldCBrZWVwcyB0aGUgc291cmNlJ3MuElYKB3F1YWxpdHkYAiABKAVCQLpIBhoEGGQoAeLgGDMKLlF1YWxpdHkgb2YgbG9zc3kgZm9ybWF0czsgZGVmYXVsdCA4MCwgQVZJRiA1MC4SASVIAIgBARJSCgZlZmZvcnQYAyABKAVCPbpIBhoEGAkoAOLgGDAKK0hvdyBoYXJkIHRoZSBlbmNvZGVyIHdvcmtzIGZvciBmZXdlciBieXRlcy4aATRIAYgBARJGCghsb3NzbGVzcxgEIAEoCEIv4uAYKwoiTG9zc2xlc3MgY29tcHJlc3Npb24gKFdlYlAsIEFWSUYpLhoFZmFsc2VIAogBARJ7CghtZXRhZGF0YRgFIAEoDjIcLmltYWdlbWVzaC52MS5NZXRhZGF0YVBvbGljeUJGukgFggECEAHi4Bg6CiJXaGljaCBtZXRhZGF0YSB0aGUgcmVzdWx0IGNhcnJpZXMuGhRNRVRBREFUQV9QT0xJQ1lfU0FGRUgDiAEBEoEBCgpiYWNrZ3JvdW5kGAYgASgJQmi6SBVyEzIRXiNbMC05YS1mQS1GXXs2fSTi4BhMCj9Db2xvdXIgYmVoaW5kIHRyYW5zcGFyZW50IHBpeGVscyB3aGVyZSB0aGUgZm9ybWF0IGhhcyBubyBhbHBoYS4aCSIjRkZGRkZGIkgEiAEBEmoKBmFjY2VwdBgHIAMoDjIULmltYWdlbWVzaC52MS5Gb3JtYXRCRLpIEJIBDRAIIgmCAQYQASAAIAfi4BgtCitUaGUgZm9ybWF0cyB0aGF0IEZPUk1BVF9BVVRPIG1heSBwaWNrIGZyb20uEkgKC3Byb2dyZXNzaXZlGAggASgIQi7i4BgqCiFDb2Fyc2UtdG8tZmluZSBzY2FucyAoSlBFRywgUE5HKS4aBWZhbHNlSAWIAQESkgEKEmNocm9tYV9zdWJzYW1wbGluZxgJIAEoDjIfLmltYWdlbWVzaC52MS5DaHJvbWFTdWJzYW1wbGluZ0JQukgFggECEAHi4BhECkJSZXNvbHV0aW9uIG9mIHRoZSBjb2xvdXJzIChKUEVHLCBBVklGKTsgZGVmYXVsdCA0OjI6MCwgQVZJRiA0OjQ6NC5IBogBARKAAQoMdGFyZ2V0X2J5dGVzGAogASgDQmW6SAoiCBiAgICAAShk4uAYVApLTW9zdCBieXRlcyBvZiB0aGUgcmVzdWx0OyB0aGUgaGlnaGVzdCBxdWFsaXR5IHRoYXQga2VlcHMgdG8gaXQgaXMgc2VhcmNoZWQuEgVieXRlc0gHiAEBEnMKBWNvbG9yGAsgASgOMhkuaW1hZ2VtZXNoLnYxLkNvbG9yUG9saWN5QkS6SAWCAQIQAeLgGDgKI1doYXQgYmVjb21lcyBvZiB0aGUgY29sb3VyIHByb2ZpbGUuGhFDT0xPUl9QT0xJQ1lfU1JHQkgIiAEBQgoKCF9xdWFsaXR5QgkKB19lZmZvcnRCCwoJX2xvc3NsZXNzQgsKCV9tZXRhZGF0YUINCgtfYmFja2dyb3VuZEIOCgxfcHJvZ3Jlc3NpdmVCFQoTX2Nocm9tYV9zdWJzYW1wbGluZ0IPCg1fdGFyZ2V0X2J5dGVzQggKBl9jb2xvciKWAQoHVmFyaWFudBIuCgRuYW1lGAEgASgJQiC6SB3YAQFyGDIWXltBLVphLXowLTkuXy1dezEsNjR9JBI1CgpvcGVyYXRpb25zGAIgAygLMhcuaW1hZ2VtZXNoLnYxLk9wZXJhdGlvbkIIukgFkgECECASJAoGb3V0cHV0GAMgASgLMhQuaW1hZ2VtZXNoLnYxLk91dHB1dCrAAQoGS2VybmVsEhYKEktFUk5FTF9VTlNQRUNJRklFRBAAEhIKDktFUk5FTF9ORUFSRVNUEAESEQoNS0VSTkVMX0xJTkVBUhACEhAKDEtFUk5FTF9DVUJJQxADEhMKD0tFUk5FTF9NSVRDSEVMTBAEEhMKD0tFUk5FTF9MQU5DWk9TMhAFEhMKD0tFUk5FTF9MQU5DWk9TMxAGEhIKDktFUk5FTF9NS1MyMDEzEAcSEgoOS0VSTkVMX01LUzIwMjEQCCppCgNGaXQSEwoPRklUX1VOU1BFQ0lGSUVEEAASDAoIRklUX0ZJTEwQARINCglGSVRfQ09WRVIQAhIPCgtGSVRfQ09OVEFJThADEg4KCkZJVF9JTlNJREUQBBIPCgtGSVRfT1VUU0lERRAFKoQBCg1GbGlwRGlyZWN0aW9uEh4KGkZMSVBfRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASHQoZRkxJUF9ESVJFQ1RJT05fSE9SSVpPTlRBTBABEhsKF0ZMSVBfRElSRUNUSU9OX1ZFUlRJQ0FMEAISFwoTRkxJUF9ESVJFQ1RJT05fQk9USBADKm8KEUNocm9tYVN1YnNhbXBsaW5nEiIKHkNIUk9NQV9TVUJTQU1QTElOR19VTlNQRUNJRklFRBAAEhoKFkNIUk9NQV9TVUJTQU1QTElOR180MjAQARIaChZDSFJPTUFfU1VCU0FNUExJTkdfNDQ0EAIqWQoLQ29sb3JQb2xpY3kSHAoYQ09MT1JfUE9MSUNZX1VOU1BFQ0lGSUVEEAASFQoRQ09MT1JfUE9MSUNZX1NSR0IQARIVChFDT0xPUl9QT0xJQ1lfS0VFUBACKoABCg5NZXRhZGF0YVBvbGljeRIfChtNRVRBREFUQV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIYChRNRVRBREFUQV9QT0xJQ1lfU0FGRRABEhgKFE1FVEFEQVRBX1BPTElDWV9LRUVQEAISGQoVTUVUQURBVEFfUE9MSUNZX1NUUklQEANiBnByb3RvMw", [file_buf_validate_validate, file_imagemesh_v1_color, file_imagemesh_v1_filter, file_imagemesh_v1_geometry, file_imagemesh_v1_image, file_imagemesh_v1_options, file_imagemesh_v1_overlay]);
 
 /**
  * One step of a pipeline. Steps run in the order given; the image is upright (EXIF orientation applied) before
@@ -102,6 +110,198 @@ export type Operation = Message<"imagemesh.v1.Operation"> & {
      */
     value: Grayscale;
     case: "grayscale";
+  } | {
+    /**
+     * Cut away edges of one colour.
+     *
+     * @generated from field: imagemesh.v1.Trim trim = 10;
+     */
+    value: Trim;
+    case: "trim";
+  } | {
+    /**
+     * Add pixels around.
+     *
+     * @generated from field: imagemesh.v1.Extend extend = 11;
+     */
+    value: Extend;
+    case: "extend";
+  } | {
+    /**
+     * Make the corners round.
+     *
+     * @generated from field: imagemesh.v1.RoundCorners round_corners = 12;
+     */
+    value: RoundCorners;
+    case: "roundCorners";
+  } | {
+    /**
+     * Put a colour behind transparency.
+     *
+     * @generated from field: imagemesh.v1.Flatten flatten = 13;
+     */
+    value: Flatten;
+    case: "flatten";
+  } | {
+    /**
+     * Take one frame of an animation.
+     *
+     * @generated from field: imagemesh.v1.SelectFrame select_frame = 14;
+     */
+    value: SelectFrame;
+    case: "selectFrame";
+  } | {
+    /**
+     * Put an image over it.
+     *
+     * @generated from field: imagemesh.v1.Watermark watermark = 15;
+     */
+    value: Watermark;
+    case: "watermark";
+  } | {
+    /**
+     * Write text over it.
+     *
+     * @generated from field: imagemesh.v1.Text text = 16;
+     */
+    value: Text;
+    case: "text";
+  } | {
+    /**
+     * Brightness, contrast, gamma, saturation, hue.
+     *
+     * @generated from field: imagemesh.v1.Adjust adjust = 17;
+     */
+    value: Adjust;
+    case: "adjust";
+  } | {
+    /**
+     * Invert the colours.
+     *
+     * @generated from field: imagemesh.v1.Invert invert = 18;
+     */
+    value: Invert;
+    case: "invert";
+  } | {
+    /**
+     * Sepia tone.
+     *
+     * @generated from field: imagemesh.v1.Sepia sepia = 19;
+     */
+    value: Sepia;
+    case: "sepia";
+  } | {
+    /**
+     * Equalise the histogram.
+     *
+     * @generated from field: imagemesh.v1.Equalize equalize = 20;
+     */
+    value: Equalize;
+    case: "equalize";
+  } | {
+    /**
+     * Equalise the histogram tile by tile.
+     *
+     * @generated from field: imagemesh.v1.Clahe clahe = 21;
+     */
+    value: Clahe;
+    case: "clahe";
+  } | {
+    /**
+     * Smooth surfaces, keep edges.
+     *
+     * @generated from field: imagemesh.v1.Bilateral bilateral = 22;
+     */
+    value: Bilateral;
+    case: "bilateral";
+  } | {
+    /**
+     * First derivative.
+     *
+     * @generated from field: imagemesh.v1.Sobel sobel = 23;
+     */
+    value: Sobel;
+    case: "sobel";
+  } | {
+    /**
+     * Second derivative.
+     *
+     * @generated from field: imagemesh.v1.Laplacian laplacian = 24;
+     */
+    value: Laplacian;
+    case: "laplacian";
+  } | {
+    /**
+     * Compare with one value.
+     *
+     * @generated from field: imagemesh.v1.Threshold threshold = 25;
+     */
+    value: Threshold;
+    case: "threshold";
+  } | {
+    /**
+     * Compare with the mean around.
+     *
+     * @generated from field: imagemesh.v1.AdaptiveThreshold adaptive_threshold = 26;
+     */
+    value: AdaptiveThreshold;
+    case: "adaptiveThreshold";
+  } | {
+    /**
+     * Erode, dilate, and what is made of them.
+     *
+     * @generated from field: imagemesh.v1.Morphology morphology = 27;
+     */
+    value: Morphology;
+    case: "morphology";
+  } | {
+    /**
+     * Unsharp mask.
+     *
+     * @generated from field: imagemesh.v1.Sharpen sharpen = 28;
+     */
+    value: Sharpen;
+    case: "sharpen";
+  } | {
+    /**
+     * Correlation with a kernel.
+     *
+     * @generated from field: imagemesh.v1.Convolve convolve = 29;
+     */
+    value: Convolve;
+    case: "convolve";
+  } | {
+    /**
+     * Relief.
+     *
+     * @generated from field: imagemesh.v1.Emboss emboss = 30;
+     */
+    value: Emboss;
+    case: "emboss";
+  } | {
+    /**
+     * Squares of one colour.
+     *
+     * @generated from field: imagemesh.v1.Pixelate pixelate = 31;
+     */
+    value: Pixelate;
+    case: "pixelate";
+  } | {
+    /**
+     * Blur a rectangle.
+     *
+     * @generated from field: imagemesh.v1.BlurRegion blur_region = 32;
+     */
+    value: BlurRegion;
+    case: "blurRegion";
+  } | {
+    /**
+     * Straighten a quadrilateral.
+     *
+     * @generated from field: imagemesh.v1.Perspective perspective = 33;
+     */
+    value: Perspective;
+    case: "perspective";
   } | { case: undefined; value?: undefined };
 };
 
@@ -113,8 +313,9 @@ export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_operation, 0);
 
 /**
- * Changes the size. With one side given, the other follows the image's ratio (rounded, at least 1 px); with both,
- * `fit` decides. Lanczos (a = 3) in the image's own gamma. Enlarging is allowed up to the output limits.
+ * Changes the size: to a width, a height or both, or by a percentage. With one side given, the other follows the
+ * image's ratio (rounded, at least 1 px); with both, `fit` decides. In the image's own gamma. Enlarging is allowed up to
+ * the output limits.
  *
  * @generated from message imagemesh.v1.Resize
  */
@@ -139,6 +340,59 @@ export type Resize = Message<"imagemesh.v1.Resize"> & {
    * @generated from field: optional imagemesh.v1.Fit fit = 3;
    */
   fit?: Fit | undefined;
+
+  /**
+   * The kernel that interpolates. Default KERNEL_LANCZOS3.
+   *
+   * @generated from field: optional imagemesh.v1.Kernel kernel = 4;
+   */
+  kernel?: Kernel | undefined;
+
+  /**
+   * Whether the image is never made larger: the scale is at most 1 (FIT_FILL: each side for itself). FIT_COVER then cuts
+   * to the size as far as the image reaches, FIT_CONTAIN fills up to it. Default false.
+   *
+   * @generated from field: optional bool without_enlargement = 5;
+   */
+  withoutEnlargement?: boolean | undefined;
+
+  /**
+   * Whether the image is never made smaller: the scale is at least 1 (FIT_FILL: each side for itself). FIT_COVER still cuts
+   * to the size; FIT_CONTAIN fills up to it where the image is smaller. Default false.
+   *
+   * @generated from field: optional bool without_reduction = 6;
+   */
+  withoutReduction?: boolean | undefined;
+
+  /**
+   * Device pixel ratio: multiplies width and height (rounded), 0.1 to 10. Default 1. Not used with percent.
+   *
+   * @generated from field: optional double dpr = 7;
+   */
+  dpr?: number | undefined;
+
+  /**
+   * Scale of both sides in percent, 0.01 to 10000, each rounded. Unset: width and height say.
+   *
+   * @generated from field: optional double percent = 8;
+   */
+  percent?: number | undefined;
+
+  /**
+   * Which part FIT_COVER keeps, and where FIT_CONTAIN puts the image. Default GRAVITY_CENTER. GRAVITY_ATTENTION and
+   * GRAVITY_ENTROPY are for FIT_COVER alone, and not for animations.
+   *
+   * @generated from field: optional imagemesh.v1.Gravity gravity = 9;
+   */
+  gravity?: Gravity | undefined;
+
+  /**
+   * What FIT_CONTAIN fills up with, #RRGGBB or #RRGGBBAA. Unset: transparency, or black where there is no alpha. A colour
+   * that is not opaque adds alpha.
+   *
+   * @generated from field: optional string background = 10;
+   */
+  background?: string | undefined;
 };
 
 /**
@@ -150,6 +404,10 @@ export const ResizeSchema: GenMessage<Resize> = /*@__PURE__*/
 
 /**
  * Cuts out a rectangle, which must lie inside the image as it is at that step.
+ *
+ * Its size: width and height; with an aspect ratio, the other side follows the one given (rounded), and with neither it is
+ * the largest that fits; without, a side that is unset reaches as far as the image. Its place: left and
+ * top, or a gravity, or a focal point. Nothing given keeps the image.
  *
  * @generated from message imagemesh.v1.Crop
  */
@@ -169,18 +427,48 @@ export type Crop = Message<"imagemesh.v1.Crop"> & {
   top?: number | undefined;
 
   /**
-   * Width of the rectangle in px, from 1. Required.
+   * Width of the rectangle in px, from 1. Unset: as above.
    *
    * @generated from field: optional int32 width = 3;
    */
   width?: number | undefined;
 
   /**
-   * Height of the rectangle in px, from 1. Required.
+   * Height of the rectangle in px, from 1. Unset: as above.
    *
    * @generated from field: optional int32 height = 4;
    */
   height?: number | undefined;
+
+  /**
+   * Where in the image the rectangle lies (half a pixel goes right and down). GRAVITY_ATTENTION and GRAVITY_ENTROPY look
+   * at the pixels; they are not for animations. Unset: left and top say.
+   *
+   * @generated from field: optional imagemesh.v1.Gravity gravity = 5;
+   */
+  gravity?: Gravity | undefined;
+
+  /**
+   * The point that the rectangle has in its middle, as far as the edges allow: its distance from the left edge as a part of
+   * the width, 0 to 1. Default 0.5 where focal_y is given.
+   *
+   * @generated from field: optional double focal_x = 6;
+   */
+  focalX?: number | undefined;
+
+  /**
+   * The same from the top edge, as a part of the height, 0 to 1. Default 0.5 where focal_x is given.
+   *
+   * @generated from field: optional double focal_y = 7;
+   */
+  focalY?: number | undefined;
+
+  /**
+   * Width over height of the rectangle, 0.01 to 100. Unset: any.
+   *
+   * @generated from field: optional double aspect_ratio = 8;
+   */
+  aspectRatio?: number | undefined;
 };
 
 /**
@@ -387,7 +675,8 @@ export type Output = Message<"imagemesh.v1.Output"> & {
   format: Format;
 
   /**
-   * Quality of lossy formats, 1 to 100. Default 80 (JPEG, WebP), 50 (AVIF). Ignored by lossless ones.
+   * Quality of lossy formats, 1 to 100. Default 80 (JPEG, WebP), 50 (AVIF). Ignored by PNG, GIF and TIFF, which are
+   * lossless (GIF within its 256 colours).
    *
    * @generated from field: optional int32 quality = 2;
    */
@@ -395,7 +684,8 @@ export type Output = Message<"imagemesh.v1.Output"> & {
 
   /**
    * How hard the encoder works for fewer bytes, 0 (fastest) to 9. Default 4. JPEG: from 5 on with optimised Huffman
-   * tables, from 8 on with trellis quantisation too. PNG: the zlib level. WebP: 2/3 of it. AVIF: half of it.
+   * tables, from 8 on with trellis quantisation too. PNG: the zlib level. WebP: 2/3 of it. AVIF: half of it. GIF:
+   * the same, at least 1. TIFF: from 1 on deflated with a predictor.
    *
    * @generated from field: optional int32 effort = 3;
    */
@@ -424,7 +714,8 @@ export type Output = Message<"imagemesh.v1.Output"> & {
 
   /**
    * The formats FORMAT_AUTO may pick from. The pick is the first that the list has of: AVIF, WebP, then PNG (image with
-   * alpha or a lossless source) or JPEG. Empty: JPEG and PNG.
+   * alpha or a lossless source) or JPEG; of an animation: WebP, GIF. Where the list has the source's format too, the image is
+   * encoded in both and the smaller kept. Empty: JPEG and PNG; of an animation: WebP and GIF.
    *
    * @generated from field: repeated imagemesh.v1.Format accept = 7;
    */
@@ -436,6 +727,29 @@ export type Output = Message<"imagemesh.v1.Output"> & {
    * @generated from field: optional bool progressive = 8;
    */
   progressive?: boolean | undefined;
+
+  /**
+   * Resolution of the colours; JPEG and AVIF only, else ignored. Default CHROMA_SUBSAMPLING_420 (JPEG), _444 (AVIF).
+   *
+   * @generated from field: optional imagemesh.v1.ChromaSubsampling chroma_subsampling = 9;
+   */
+  chromaSubsampling?: ChromaSubsampling | undefined;
+
+  /**
+   * The result is to have at most so many bytes, 100 to 268435456: the highest quality (not above `quality`) that keeps to it is
+   * searched, and reported. JPEG, lossy WebP and lossy AVIF only, else refused. RESULT_TOO_LARGE where quality 1 is
+   * still larger.
+   *
+   * @generated from field: optional int64 target_bytes = 10;
+   */
+  targetBytes?: bigint | undefined;
+
+  /**
+   * What becomes of the colour profile. Default COLOR_POLICY_SRGB.
+   *
+   * @generated from field: optional imagemesh.v1.ColorPolicy color = 11;
+   */
+  color?: ColorPolicy | undefined;
 };
 
 /**
@@ -479,6 +793,89 @@ export type Variant = Message<"imagemesh.v1.Variant"> & {
  */
 export const VariantSchema: GenMessage<Variant> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_operation, 11);
+
+/**
+ * How pixels are interpolated when the size changes.
+ *
+ * @generated from enum imagemesh.v1.Kernel
+ */
+export const Kernel = {
+  /**
+   * The default: KERNEL_LANCZOS3.
+   *
+   * @generated from enum value: KERNEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The nearest pixel.
+   *
+   * @generated from enum value: KERNEL_NEAREST = 1;
+   */
+  NEAREST: 1,
+
+  /**
+   * Bilinear.
+   *
+   * @generated from enum value: KERNEL_LINEAR = 2;
+   */
+  LINEAR: 2,
+
+  /**
+   * Catmull-Rom.
+   *
+   * @generated from enum value: KERNEL_CUBIC = 3;
+   */
+  CUBIC: 3,
+
+  /**
+   * Mitchell-Netravali.
+   *
+   * @generated from enum value: KERNEL_MITCHELL = 4;
+   */
+  MITCHELL: 4,
+
+  /**
+   * Lanczos with a = 2.
+   *
+   * @generated from enum value: KERNEL_LANCZOS2 = 5;
+   */
+  LANCZOS2: 5,
+
+  /**
+   * Lanczos with a = 3.
+   *
+   * @generated from enum value: KERNEL_LANCZOS3 = 6;
+   */
+  LANCZOS3: 6,
+
+  /**
+   * Magic Kernel Sharp 2013.
+   *
+   * @generated from enum value: KERNEL_MKS2013 = 7;
+   */
+  MKS2013: 7,
+
+  /**
+   * Magic Kernel Sharp 2021.
+   *
+   * @generated from enum value: KERNEL_MKS2021 = 8;
+   */
+  MKS2021: 8,
+} as const;
+
+/**
+ * How pixels are interpolated when the size changes.
+ *
+ * @generated from enum imagemesh.v1.Kernel
+ */
+export type Kernel = (typeof Kernel)[keyof typeof Kernel] | UnknownEnum;
+
+/**
+ * Describes the enum imagemesh.v1.Kernel.
+ */
+export const KernelSchema: GenEnum<Kernel> = /*@__PURE__*/
+  enumDesc(file_imagemesh_v1_operation, 0);
 
 /**
  * How an image is made to fit a width and a height.
@@ -540,7 +937,7 @@ export type Fit = (typeof Fit)[keyof typeof Fit] | UnknownEnum;
  * Describes the enum imagemesh.v1.Fit.
  */
 export const FitSchema: GenEnum<Fit> = /*@__PURE__*/
-  enumDesc(file_imagemesh_v1_operation, 0);
+  enumDesc(file_imagemesh_v1_operation, 1);
 
 /**
  * Which sides a flip exchanges.
@@ -588,7 +985,90 @@ export type FlipDirection = (typeof FlipDirection)[keyof typeof FlipDirection] |
  * Describes the enum imagemesh.v1.FlipDirection.
  */
 export const FlipDirectionSchema: GenEnum<FlipDirection> = /*@__PURE__*/
-  enumDesc(file_imagemesh_v1_operation, 1);
+  enumDesc(file_imagemesh_v1_operation, 2);
+
+/**
+ * Resolution of the colours beside that of the brightness.
+ *
+ * @generated from enum imagemesh.v1.ChromaSubsampling
+ */
+export const ChromaSubsampling = {
+  /**
+   * The format's default.
+   *
+   * @generated from enum value: CHROMA_SUBSAMPLING_UNSPECIFIED = 0;
+   */
+  CHROMA_SUBSAMPLING_UNSPECIFIED: 0,
+
+  /**
+   * Half of it along each side: fewer bytes.
+   *
+   * @generated from enum value: CHROMA_SUBSAMPLING_420 = 1;
+   */
+  CHROMA_SUBSAMPLING_420: 1,
+
+  /**
+   * The same: sharp edges between colours.
+   *
+   * @generated from enum value: CHROMA_SUBSAMPLING_444 = 2;
+   */
+  CHROMA_SUBSAMPLING_444: 2,
+} as const;
+
+/**
+ * Resolution of the colours beside that of the brightness.
+ *
+ * @generated from enum imagemesh.v1.ChromaSubsampling
+ */
+export type ChromaSubsampling = (typeof ChromaSubsampling)[keyof typeof ChromaSubsampling] | UnknownEnum;
+
+/**
+ * Describes the enum imagemesh.v1.ChromaSubsampling.
+ */
+export const ChromaSubsamplingSchema: GenEnum<ChromaSubsampling> = /*@__PURE__*/
+  enumDesc(file_imagemesh_v1_operation, 3);
+
+/**
+ * What becomes of a colour profile (ICC).
+ *
+ * @generated from enum imagemesh.v1.ColorPolicy
+ */
+export const ColorPolicy = {
+  /**
+   * The default: COLOR_POLICY_SRGB.
+   *
+   * @generated from enum value: COLOR_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Colours are converted to sRGB before the first operation; the result carries no profile, which means sRGB.
+   *
+   * @generated from enum value: COLOR_POLICY_SRGB = 1;
+   */
+  SRGB: 1,
+
+  /**
+   * Numbers and profile stay as they are; operations work on the numbers. CMYK images, and results in GIF, are converted
+   * to sRGB all the same.
+   *
+   * @generated from enum value: COLOR_POLICY_KEEP = 2;
+   */
+  KEEP: 2,
+} as const;
+
+/**
+ * What becomes of a colour profile (ICC).
+ *
+ * @generated from enum imagemesh.v1.ColorPolicy
+ */
+export type ColorPolicy = (typeof ColorPolicy)[keyof typeof ColorPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum imagemesh.v1.ColorPolicy.
+ */
+export const ColorPolicySchema: GenEnum<ColorPolicy> = /*@__PURE__*/
+  enumDesc(file_imagemesh_v1_operation, 4);
 
 /**
  * Which metadata a result carries. Pixels are upright in every case, so no result carries an orientation.
@@ -636,5 +1116,5 @@ export type MetadataPolicy = (typeof MetadataPolicy)[keyof typeof MetadataPolicy
  * Describes the enum imagemesh.v1.MetadataPolicy.
  */
 export const MetadataPolicySchema: GenEnum<MetadataPolicy> = /*@__PURE__*/
-  enumDesc(file_imagemesh_v1_operation, 2);
+  enumDesc(file_imagemesh_v1_operation, 5);
 

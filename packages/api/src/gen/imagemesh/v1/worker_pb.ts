@@ -17,9 +17,9 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { Format, ImageInfo } from "./image_pb.ts";
+import type { EncodingReport, Format, ImageAnalysis, ImageInfo } from "./image_pb.ts";
 import { file_imagemesh_v1_image } from "./image_pb.ts";
-import type { MetadataPolicy, Operation, Output } from "./operation_pb.ts";
+import type { ColorPolicy, MetadataPolicy, Operation, Output } from "./operation_pb.ts";
 import { file_imagemesh_v1_operation } from "./operation_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -27,7 +27,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/worker.proto.
  */
 export const file_imagemesh_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChlpbWFnZW1lc2gvdjEvd29ya2VyLnByb3RvEgxpbWFnZW1lc2gudjEiWgoNUmVzaXplUmVxdWVzdBImCgRzcGVjGAEgASgLMhYuaW1hZ2VtZXNoLnYxLldvcmtTcGVjSAASDwoFY2h1bmsYAiABKAxIAEIQCgdtZXNzYWdlEgW6SAIIASJYCg5SZXNpemVSZXNwb25zZRIqCgZoZWFkZXIYASABKAsyGC5pbWFnZW1lc2gudjEuV29ya0hlYWRlckgAEg8KBWNodW5rGAIgASgMSABCCQoHbWVzc2FnZSJaCg1GaWx0ZXJSZXF1ZXN0EiYKBHNwZWMYASABKAsyFi5pbWFnZW1lc2gudjEuV29ya1NwZWNIABIPCgVjaHVuaxgCIAEoDEgAQhAKB21lc3NhZ2USBbpIAggBIlgKDkZpbHRlclJlc3BvbnNlEioKBmhlYWRlchgBIAEoCzIYLmltYWdlbWVzaC52MS5Xb3JrSGVhZGVySAASDwoFY2h1bmsYAiABKAxIAEIJCgdtZXNzYWdlIpoDCghXb3JrU3BlYxIvCgdlbmNvZGVkGAEgASgLMhwuaW1hZ2VtZXNoLnYxLkVuY29kZWRDb250ZW50SAASLAoGcGl4ZWxzGAIgASgLMhouaW1hZ2VtZXNoLnYxLlBpeGVsQ29udGVudEgAEhsKCnNpemVfYnl0ZXMYAyABKANCB7pIBCICKAESIwoEYmxvYhgEIAEoCzIVLmltYWdlbWVzaC52MS5CbG9iUmVmEjUKCm9wZXJhdGlvbnMYBSADKAsyFy5pbWFnZW1lc2gudjEuT3BlcmF0aW9uQgi6SAWSAQIQIBImCgZvdXRwdXQYBiABKAsyFC5pbWFnZW1lc2gudjEuT3V0cHV0SAESMQoMcGl4ZWxfcmVzdWx0GAcgASgLMhkuaW1hZ2VtZXNoLnYxLlBpeGVsUmVzdWx0SAESOAoLZGVzdGluYXRpb24YCCABKA4yGS5pbWFnZW1lc2gudjEuRGVzdGluYXRpb25CCLpIBYIBAhABQhAKB2NvbnRlbnQSBbpIAggBQg8KBnJlc3VsdBIFukgCCAEiNgoORW5jb2RlZENvbnRlbnQSJAoGZm9ybWF0GAEgASgOMhQuaW1hZ2VtZXNoLnYxLkZvcm1hdCLFAQoMUGl4ZWxDb250ZW50EhoKBXdpZHRoGAEgASgFQgu6SAgaBhj//wMoARIbCgZoZWlnaHQYAiABKAVCC7pICBoGGP//AygBEhsKCGNoYW5uZWxzGAMgASgFQgm6SAYaBBgEKAESHAoJYml0X2RlcHRoGAQgASgFQgm6SAYaBDAIMBASEwoLaWNjX3Byb2ZpbGUYBSABKAwSLAoIbWV0YWRhdGEYBiABKAsyGi5pbWFnZW1lc2gudjEuS2VwdE1ldGFkYXRhIjcKDEtlcHRNZXRhZGF0YRIMCgRleGlmGAEgASgMEgsKA3htcBgCIAEoDBIMCgRpcHRjGAMgASgMIj0KC1BpeGVsUmVzdWx0Ei4KCG1ldGFkYXRhGAEgASgOMhwuaW1hZ2VtZXNoLnYxLk1ldGFkYXRhUG9saWN5InsKB0Jsb2JSZWYSKQoIaW1hZ2VfaWQYASABKAlCFbpIEnIQMg5eWzAtOWEtZl17NjR9JEgAEjcKDHRlbXBvcmFyeV9pZBgCIAEoCUIfukgcchoyGF5bMC05QS1ISktNTlAtVFYtWl17MjZ9JEgAQgwKA2tleRIFukgCCAEi4QEKCldvcmtIZWFkZXISKgoHZW5jb2RlZBgBIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm9IABIsCgZwaXhlbHMYAiABKAsyGi5pbWFnZW1lc2gudjEuUGl4ZWxDb250ZW50SAASEgoKc2l6ZV9ieXRlcxgDIAEoAxIjCgRibG9iGAQgASgLMhUuaW1hZ2VtZXNoLnYxLkJsb2JSZWYSEgoKcmVwbGljYV9pZBgFIAEoCRIPCgdleGVjX21zGAYgASgBEhAKCHF1ZXVlX21zGAcgASgBQgkKB2NvbnRlbnQqdAoLRGVzdGluYXRpb24SGwoXREVTVElOQVRJT05fVU5TUEVDSUZJRUQQABIWChJERVNUSU5BVElPTl9JTkxJTkUQARIVChFERVNUSU5BVElPTl9JTUFHRRACEhkKFURFU1RJTkFUSU9OX1RFTVBPUkFSWRADMl0KDVJlc2l6ZVNlcnZpY2USTAoGUmVzaXplEhsuaW1hZ2VtZXNoLnYxLlJlc2l6ZVJlcXVlc3QaHC5pbWFnZW1lc2gudjEuUmVzaXplUmVzcG9uc2UiA5ACASgBMAEyXQoNRmlsdGVyU2VydmljZRJMCgZGaWx0ZXISGy5pbWFnZW1lc2gudjEuRmlsdGVyUmVxdWVzdBocLmltYWdlbWVzaC52MS5GaWx0ZXJSZXNwb25zZSIDkAIBKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
+  fileDesc("ChlpbWFnZW1lc2gvdjEvd29ya2VyLnByb3RvEgxpbWFnZW1lc2gudjEiWgoNUmVzaXplUmVxdWVzdBImCgRzcGVjGAEgASgLMhYuaW1hZ2VtZXNoLnYxLldvcmtTcGVjSAASDwoFY2h1bmsYAiABKAxIAEIQCgdtZXNzYWdlEgW6SAIIASJYCg5SZXNpemVSZXNwb25zZRIqCgZoZWFkZXIYASABKAsyGC5pbWFnZW1lc2gudjEuV29ya0hlYWRlckgAEg8KBWNodW5rGAIgASgMSABCCQoHbWVzc2FnZSJaCg1GaWx0ZXJSZXF1ZXN0EiYKBHNwZWMYASABKAsyFi5pbWFnZW1lc2gudjEuV29ya1NwZWNIABIPCgVjaHVuaxgCIAEoDEgAQhAKB21lc3NhZ2USBbpIAggBIlgKDkZpbHRlclJlc3BvbnNlEioKBmhlYWRlchgBIAEoCzIYLmltYWdlbWVzaC52MS5Xb3JrSGVhZGVySAASDwoFY2h1bmsYAiABKAxIAEIJCgdtZXNzYWdlIrwECghXb3JrU3BlYxIvCgdlbmNvZGVkGAEgASgLMhwuaW1hZ2VtZXNoLnYxLkVuY29kZWRDb250ZW50SAASLAoGcGl4ZWxzGAIgASgLMhouaW1hZ2VtZXNoLnYxLlBpeGVsQ29udGVudEgAEhsKCnNpemVfYnl0ZXMYAyABKANCB7pIBCICKAESIwoEYmxvYhgEIAEoCzIVLmltYWdlbWVzaC52MS5CbG9iUmVmEjUKCm9wZXJhdGlvbnMYBSADKAsyFy5pbWFnZW1lc2gudjEuT3BlcmF0aW9uQgi6SAWSAQIQIBImCgZvdXRwdXQYBiABKAsyFC5pbWFnZW1lc2gudjEuT3V0cHV0SAESMQoMcGl4ZWxfcmVzdWx0GAcgASgLMhkuaW1hZ2VtZXNoLnYxLlBpeGVsUmVzdWx0SAESMAoIYW5hbHlzaXMYCSABKAsyHC5pbWFnZW1lc2gudjEuQW5hbHlzaXNSZXN1bHRIARI4CgtkZXN0aW5hdGlvbhgIIAEoDjIZLmltYWdlbWVzaC52MS5EZXN0aW5hdGlvbkIIukgFggECEAESOgoSYWx0ZXJuYXRpdmVfZm9ybWF0GAogASgOMhQuaW1hZ2VtZXNoLnYxLkZvcm1hdEIIukgFggECEAESMgoFY29sb3IYCyABKA4yGS5pbWFnZW1lc2gudjEuQ29sb3JQb2xpY3lCCLpIBYIBAhABQhAKB2NvbnRlbnQSBbpIAggBQg8KBnJlc3VsdBIFukgCCAEiNgoORW5jb2RlZENvbnRlbnQSJAoGZm9ybWF0GAEgASgOMhQuaW1hZ2VtZXNoLnYxLkZvcm1hdCLxAQoMUGl4ZWxDb250ZW50EhoKBXdpZHRoGAEgASgFQgu6SAgaBhj//wMoARIbCgZoZWlnaHQYAiABKAVCC7pICBoGGP//AygBEhsKCGNoYW5uZWxzGAMgASgFQgm6SAYaBBgEKAESHAoJYml0X2RlcHRoGAQgASgFQgm6SAYaBDAIMBASEwoLaWNjX3Byb2ZpbGUYBSABKAwSLAoIbWV0YWRhdGEYBiABKAsyGi5pbWFnZW1lc2gudjEuS2VwdE1ldGFkYXRhEioKCWFuaW1hdGlvbhgHIAEoCzIXLmltYWdlbWVzaC52MS5BbmltYXRpb24iSgoJQW5pbWF0aW9uEiEKCWRlbGF5c19tcxgBIAMoBUIOukgLkgEICAIiBBoCKAASGgoFcGxheXMYAiABKAVCC7pICBoGGP//AygAIjcKDEtlcHRNZXRhZGF0YRIMCgRleGlmGAEgASgMEgsKA3htcBgCIAEoDBIMCgRpcHRjGAMgASgMIj0KC1BpeGVsUmVzdWx0Ei4KCG1ldGFkYXRhGAEgASgOMhwuaW1hZ2VtZXNoLnYxLk1ldGFkYXRhUG9saWN5InsKB0Jsb2JSZWYSKQoIaW1hZ2VfaWQYASABKAlCFbpIEnIQMg5eWzAtOWEtZl17NjR9JEgAEjcKDHRlbXBvcmFyeV9pZBgCIAEoCUIfukgcchoyGF5bMC05QS1ISktNTlAtVFYtWl17MjZ9JEgAQgwKA2tleRIFukgCCAEiwgIKCldvcmtIZWFkZXISKgoHZW5jb2RlZBgBIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm9IABIsCgZwaXhlbHMYAiABKAsyGi5pbWFnZW1lc2gudjEuUGl4ZWxDb250ZW50SAASLwoIYW5hbHlzaXMYCCABKAsyGy5pbWFnZW1lc2gudjEuSW1hZ2VBbmFseXNpc0gAEhIKCnNpemVfYnl0ZXMYAyABKAMSIwoEYmxvYhgEIAEoCzIVLmltYWdlbWVzaC52MS5CbG9iUmVmEhIKCnJlcGxpY2FfaWQYBSABKAkSDwoHZXhlY19tcxgGIAEoARIQCghxdWV1ZV9tcxgHIAEoARIuCghlbmNvZGluZxgJIAEoCzIcLmltYWdlbWVzaC52MS5FbmNvZGluZ1JlcG9ydEIJCgdjb250ZW50IhAKDkFuYWx5c2lzUmVzdWx0KnQKC0Rlc3RpbmF0aW9uEhsKF0RFU1RJTkFUSU9OX1VOU1BFQ0lGSUVEEAASFgoSREVTVElOQVRJT05fSU5MSU5FEAESFQoRREVTVElOQVRJT05fSU1BR0UQAhIZChVERVNUSU5BVElPTl9URU1QT1JBUlkQAzJdCg1SZXNpemVTZXJ2aWNlEkwKBlJlc2l6ZRIbLmltYWdlbWVzaC52MS5SZXNpemVSZXF1ZXN0GhwuaW1hZ2VtZXNoLnYxLlJlc2l6ZVJlc3BvbnNlIgOQAgEoATABMl0KDUZpbHRlclNlcnZpY2USTAoGRmlsdGVyEhsuaW1hZ2VtZXNoLnYxLkZpbHRlclJlcXVlc3QaHC5pbWFnZW1lc2gudjEuRmlsdGVyUmVzcG9uc2UiA5ACASgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
 
 /**
  * A part of a stage's request.
@@ -248,6 +248,14 @@ export type WorkSpec = Message<"imagemesh.v1.WorkSpec"> & {
      */
     value: PixelResult;
     case: "pixelResult";
+  } | {
+    /**
+     * Measurements of the pixels. ResizeService only.
+     *
+     * @generated from field: imagemesh.v1.AnalysisResult analysis = 9;
+     */
+    value: AnalysisResult;
+    case: "analysis";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -256,6 +264,20 @@ export type WorkSpec = Message<"imagemesh.v1.WorkSpec"> & {
    * @generated from field: imagemesh.v1.Destination destination = 8;
    */
   destination: Destination;
+
+  /**
+   * With `output`: a second format, encoded too and kept where it has fewer bytes. Unset: none.
+   *
+   * @generated from field: imagemesh.v1.Format alternative_format = 10;
+   */
+  alternativeFormat: Format;
+
+  /**
+   * What of the source's colours is kept, for every stage alike. Default COLOR_POLICY_SRGB.
+   *
+   * @generated from field: imagemesh.v1.ColorPolicy color = 11;
+   */
+  color: ColorPolicy;
 };
 
 /**
@@ -288,7 +310,7 @@ export const EncodedContentSchema: GenMessage<EncodedContent> = /*@__PURE__*/
 
 /**
  * Says that bytes are pixels: rows from top to bottom, pixels interleaved, no padding, sRGB unless icc_profile says
- * otherwise, alpha not premultiplied, 16-bit samples little-endian.
+ * otherwise, alpha not premultiplied, 16-bit samples little-endian. Frames of an animation follow each other, each whole.
  *
  * @generated from message imagemesh.v1.PixelContent
  */
@@ -301,7 +323,7 @@ export type PixelContent = Message<"imagemesh.v1.PixelContent"> & {
   width: number;
 
   /**
-   * Height in px.
+   * Height of a frame in px.
    *
    * @generated from field: int32 height = 2;
    */
@@ -334,6 +356,13 @@ export type PixelContent = Message<"imagemesh.v1.PixelContent"> & {
    * @generated from field: imagemesh.v1.KeptMetadata metadata = 6;
    */
   metadata?: KeptMetadata | undefined;
+
+  /**
+   * The animation; unset for a still image.
+   *
+   * @generated from field: imagemesh.v1.Animation animation = 7;
+   */
+  animation?: Animation | undefined;
 };
 
 /**
@@ -342,6 +371,34 @@ export type PixelContent = Message<"imagemesh.v1.PixelContent"> & {
  */
 export const PixelContentSchema: GenMessage<PixelContent> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_worker, 6);
+
+/**
+ * How the frames of an animation follow each other.
+ *
+ * @generated from message imagemesh.v1.Animation
+ */
+export type Animation = Message<"imagemesh.v1.Animation"> & {
+  /**
+   * How long each frame stays in ms; as many as there are frames, at least 2.
+   *
+   * @generated from field: repeated int32 delays_ms = 1;
+   */
+  delaysMs: number[];
+
+  /**
+   * How often it is played; 0: for ever.
+   *
+   * @generated from field: int32 plays = 2;
+   */
+  plays: number;
+};
+
+/**
+ * Describes the message imagemesh.v1.Animation.
+ * Use `create(AnimationSchema)` to create a new message.
+ */
+export const AnimationSchema: GenMessage<Animation> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_worker, 7);
 
 /**
  * Metadata of a source that a result may carry; at most 1 MiB in all, else dropped.
@@ -376,7 +433,7 @@ export type KeptMetadata = Message<"imagemesh.v1.KeptMetadata"> & {
  * Use `create(KeptMetadataSchema)` to create a new message.
  */
 export const KeptMetadataSchema: GenMessage<KeptMetadata> = /*@__PURE__*/
-  messageDesc(file_imagemesh_v1_worker, 7);
+  messageDesc(file_imagemesh_v1_worker, 8);
 
 /**
  * Asks for pixels as the result.
@@ -397,7 +454,7 @@ export type PixelResult = Message<"imagemesh.v1.PixelResult"> & {
  * Use `create(PixelResultSchema)` to create a new message.
  */
 export const PixelResultSchema: GenMessage<PixelResult> = /*@__PURE__*/
-  messageDesc(file_imagemesh_v1_worker, 8);
+  messageDesc(file_imagemesh_v1_worker, 9);
 
 /**
  * Names bytes in the store.
@@ -434,7 +491,7 @@ export type BlobRef = Message<"imagemesh.v1.BlobRef"> & {
  * Use `create(BlobRefSchema)` to create a new message.
  */
 export const BlobRefSchema: GenMessage<BlobRef> = /*@__PURE__*/
-  messageDesc(file_imagemesh_v1_worker, 9);
+  messageDesc(file_imagemesh_v1_worker, 10);
 
 /**
  * What a stage's result is.
@@ -463,6 +520,14 @@ export type WorkHeader = Message<"imagemesh.v1.WorkHeader"> & {
      */
     value: PixelContent;
     case: "pixels";
+  } | {
+    /**
+     * Measurements; no bytes follow.
+     *
+     * @generated from field: imagemesh.v1.ImageAnalysis analysis = 8;
+     */
+    value: ImageAnalysis;
+    case: "analysis";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -499,6 +564,13 @@ export type WorkHeader = Message<"imagemesh.v1.WorkHeader"> & {
    * @generated from field: double queue_ms = 7;
    */
   queueMs: number;
+
+  /**
+   * How an encoded image was encoded.
+   *
+   * @generated from field: imagemesh.v1.EncodingReport encoding = 9;
+   */
+  encoding?: EncodingReport | undefined;
 };
 
 /**
@@ -506,7 +578,22 @@ export type WorkHeader = Message<"imagemesh.v1.WorkHeader"> & {
  * Use `create(WorkHeaderSchema)` to create a new message.
  */
 export const WorkHeaderSchema: GenMessage<WorkHeader> = /*@__PURE__*/
-  messageDesc(file_imagemesh_v1_worker, 10);
+  messageDesc(file_imagemesh_v1_worker, 11);
+
+/**
+ * Asks for measurements as the result.
+ *
+ * @generated from message imagemesh.v1.AnalysisResult
+ */
+export type AnalysisResult = Message<"imagemesh.v1.AnalysisResult"> & {
+};
+
+/**
+ * Describes the message imagemesh.v1.AnalysisResult.
+ * Use `create(AnalysisResultSchema)` to create a new message.
+ */
+export const AnalysisResultSchema: GenMessage<AnalysisResult> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_worker, 12);
 
 /**
  * Where a result goes.
