@@ -6,13 +6,12 @@ import {
   Format,
   type OperationSchema,
   OutputSchema,
-  ResizeRequestSchema,
-  ResizeResponseSchema,
   TransformRequestSchema,
   TransformResponseSchema,
 } from '@imagemesh/api';
 import { openWireCall, type SessionPool } from '@imagemesh/rpc';
 import sharp from 'sharp';
+import { stageCall } from './stage-call.ts';
 
 const operations: MessageInitShape<typeof OperationSchema>[] = [
   { operation: { case: 'resize', value: { width: 800, height: 600 } } },
@@ -31,32 +30,8 @@ export async function sharpInProcess(source: Buffer): Promise<number> {
 }
 
 /** One stage of work, at a replica or at a balancer. */
-export async function resizeStage(pool: SessionPool, source: Buffer): Promise<number> {
-  const call = openWireCall(pool, {
-    path: '/imagemesh.v1.ResizeService/Resize',
-    metadata: { 'im-op': 'resize', 'im-cost': '20' },
-  });
-  const spec = create(ResizeRequestSchema, {
-    message: {
-      case: 'spec',
-      value: {
-        content: { case: 'encoded', value: { format: Format.JPEG } },
-        sizeBytes: BigInt(source.byteLength),
-        operations,
-        result: { case: 'output', value: output },
-      },
-    },
-  });
-  await call.writer.message(toBinary(ResizeRequestSchema, spec));
-  await call.writer.chunks(source);
-  call.end();
-  const first = await call.reader.message();
-  const message = first && fromBinary(ResizeResponseSchema, first).message;
-  if (message?.case !== 'header') throw await call.status.then(() => new Error('no header came'));
-  const bytes = Buffer.allocUnsafe(Number(message.value.sizeBytes));
-  await call.reader.chunksInto(bytes);
-  await call.status;
-  return bytes.byteLength;
+export function resizeStage(pool: SessionPool, source: Buffer): Promise<number> {
+  return stageCall(pool, 'resize', operations, source);
 }
 
 /** The whole mesh: the unary Transform over gRPC. */
