@@ -1,6 +1,7 @@
 /** The door to sharp: decoding and encoding. Workers import it; what only needs headers imports the index. */
 import { create } from '@bufbuild/protobuf';
 import {
+  AnimationSchema,
   Format,
   KeptMetadataSchema,
   MetadataPolicy,
@@ -9,26 +10,31 @@ import {
   PixelContentSchema,
 } from '@imagemesh/api';
 import sharp from 'sharp';
-import { type CodecOptions, convertToRaw, openPixels, openSource, toPixels } from './codec/open-source.ts';
+import {
+  type CodecOptions,
+  convertToRaw,
+  decodeFrames,
+  openSource,
+  sourcePixels,
+  toPixels,
+} from './codec/open-source.ts';
 import { translateSharpError } from './codec/sharp-errors.ts';
-import { type Encoded, writeOutput } from './codec/write-output.ts';
+import { type Encoded, type WriteOptions, writePixels } from './codec/write-output.ts';
 import { resetOrientation, safeExif } from './metadata/exif-block.ts';
 import { maxMetadataBytes, noMetadata, readBlocks } from './metadata/read-blocks.ts';
 import { turnOfOrientation } from './orientation.ts';
 import { policyOf } from './output.ts';
-import type { Metadata, Pixels, Source } from './source.ts';
+import { type Metadata, type Pixels, type Source, sourceFrames } from './source.ts';
 
 export {
   type CodecOptions,
-  convertTo,
-  convertToRaw,
+  decodeFrames,
   type Opened,
   openPixels,
   openSource,
-  toPixels,
 } from './codec/open-source.ts';
 export { type SourceKind, translateSharpError } from './codec/sharp-errors.ts';
-export { type Encoded, writeOutput } from './codec/write-output.ts';
+export { type Encoded, runToPixels, writeOutput, writePixels } from './codec/write-output.ts';
 
 /** The loaders of libvips that strangers' bytes may reach. */
 const allowedLoaders = [
@@ -36,10 +42,12 @@ const allowedLoaders = [
   'VipsForeignLoadPng',
   'VipsForeignLoadWebp',
   'VipsForeignLoadHeif',
+  'VipsForeignLoadNsgif',
+  'VipsForeignLoadTiff',
 ];
 
 /**
- * Sets sharp up for a server: only the loaders of the four formats, one thread an image (slots give the parallelism;
+ * Sets sharp up for a server: only the loaders of the formats that are read, one thread an image (slots give the parallelism;
  * sharp's own default depends on the allocator), no cache. Once a process, before the first image.
  */
 export function configureSharp(): void {
@@ -57,16 +65,22 @@ export interface WantedPixels {
 }
 
 /**
- * Pixels of a source: upright, sRGB. Without `channels`, grey stays grey (with alpha, at 8 bits, it becomes RGBA), and CMYK
+ * Pixels of a source: upright, sRGB (unless the profile is kept), all frames of an animation. Without `channels`, grey stays grey (with alpha, at 8 bits, it becomes RGBA), and CMYK
  * becomes RGB.
  */
 export async function decode(source: Source, want: WantedPixels, options: CodecOptions): Promise<Pixels> {
   const bitDepth = want.bitDepth ?? 8;
   if (source.kind === 'pixels') {
-    const { width, height, content } = { ...source.content, content: source.content };
+    const { content } = source;
     const isAsWanted =
       content.bitDepth === bitDepth && (want.channels ?? content.channels) === content.channels;
-    if (isAsWanted) return { data: source.bytes, width, height, channels: content.channels, bitDepth };
+    if (isAsWanted || content.animation !== undefined) return sourcePixels(source);
+  }
+  if (options.frame === undefined && sourceFrames(source) > 1) {
+    const frames = await decodeFrames(source, options).catch((error) => {
+      throw translateSharpError(error, source.kind);
+    });
+    if (frames !== undefined) return frames;
   }
   const opened = await openSource(source, options);
   const isGrey = want.channels === undefined ? opened.isGrey : want.channels === 1;
@@ -81,7 +95,8 @@ export async function decode(source: Source, want: WantedPixels, options: CodecO
   if (want.channels === 4) image = image.ensureAlpha();
   try {
     const { data, info } = await image.toBuffer({ resolveWithObject: true });
-    return toPixels(data, info, bitDepth);
+    const { iccProfile } = opened;
+    return { ...toPixels(data, info, bitDepth), ...(iccProfile && { iccProfile }) };
   } catch (error) {
     throw translateSharpError(error, source.kind);
   }
@@ -92,9 +107,9 @@ export async function encode(
   pixels: Pixels,
   output: Output,
   metadata: Metadata,
-  options: CodecOptions,
+  options: WriteOptions,
 ): Promise<Encoded> {
-  return writeOutput(openPixels(pixels, options), output, metadata, options, 'pixels');
+  return writePixels(pixels, output, metadata, options);
 }
 
 /** The metadata that the policy lets a result carry, its orientation reset; none if it is over 1 MiB. */
@@ -129,6 +144,8 @@ export function pixelContent(pixels: Pixels, metadata: Metadata): PixelContent {
     height,
     channels,
     bitDepth,
+    ...(pixels.iccProfile && { iccProfile: pixels.iccProfile }),
+    ...(pixels.animation && { animation: create(AnimationSchema, { ...pixels.animation }) }),
     ...(exif.length + xmp.length + iptc.length > 0 && {
       metadata: create(KeptMetadataSchema, { exif, xmp, iptc }),
     }),

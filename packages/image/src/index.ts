@@ -3,27 +3,23 @@ export {
   type CodedFormat,
   codedFormats,
   type FormatNames,
+  formatList,
   formatNames,
   formatOfExtension,
   formatOfMime,
   isCodedFormat,
 } from './formats.ts';
-export {
-  operationName,
-  pipelineSizes,
-  planResize,
-  quarterTurns,
-  type ResizePlan,
-  resultSize,
-  rotatedSize,
-} from './geometry.ts';
+export * from './geometry/index.ts';
 export { type ImageHeader, type Size, toImageInfo, uprightSize } from './info.ts';
 export {
+  checkFilterPixels,
   checkFormatSize,
+  checkFrames,
   checkInput,
   checkPixels,
   defaultLimits,
   type ImageLimits,
+  leadingCrops,
   limitsEnvDocs,
   limitsFromEnv,
 } from './limits.ts';
@@ -44,9 +40,12 @@ export {
   type EncodedSource,
   type FrameTiming,
   frameCount,
+  frameOf,
+  joinFrames,
   type Metadata,
   type Pixels,
   pixelBytes,
   type Source,
+  sourceFrames,
   sourceSize,
 } from './source.ts';

@@ -1,4 +1,5 @@
 /** How large images may be, in and out. */
+import { Format, type Operation } from '@imagemesh/api';
 import { type Env, type EnvDoc, envBytes, envInt } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { type CodedFormat, formatNames } from './formats.ts';
@@ -25,6 +26,11 @@ export interface ImageLimits {
   readonly maxChannels: number;
   /** Taps of a filter's kernel times the megapixels that it runs over. */
   readonly maxKernelWork: number;
+  /**
+   * Pixels of an image that is filtered: OpenCV's heap ends at 1 GiB, and Canny, the hungriest, takes up to 20 bytes a
+   * pixel.
+   */
+  readonly maxFilterPixels: number;
   /** Results wanted of one image in one call. */
   readonly maxVariants: number;
   /** Encoded bytes of a result. */
@@ -42,6 +48,7 @@ export const defaultLimits: ImageLimits = {
   maxAnimationPixels: 50_000_000,
   maxChannels: 5,
   maxKernelWork: 4000,
+  maxFilterPixels: 40_000_000,
   maxVariants: 32,
   maxResultBytes: 256 * 1024 * 1024,
 };
@@ -53,6 +60,18 @@ export const limitsEnvDocs: readonly EnvDoc[] = [
   { name: 'MAX_OUTPUT_PIXELS', default: '50000000', doc: "Pixels of any operation's result." },
   { name: 'MAX_PIPELINE_PIXELS', default: '200000000', doc: "Sum of the pixels of a pipeline's results." },
   { name: 'MAX_RESULT_BYTES', default: '256MiB', doc: 'Encoded bytes of a result.' },
+  { name: 'MAX_SIDE', default: '65535', doc: 'Longest side of any image, in px.' },
+  { name: 'MAX_CHANNELS', default: '5', doc: 'Channels of a source image, alpha included.' },
+  { name: 'MAX_FRAMES', default: '500', doc: 'Frames of an animation.' },
+  {
+    name: 'MAX_ANIMATION_PIXELS',
+    default: '50000000',
+    doc: 'Pixels of all frames of an animation together.',
+  },
+  { name: 'MAX_OPERATIONS', default: '32', doc: 'Operations in a pipeline.' },
+  { name: 'MAX_KERNEL_WORK', default: '4000', doc: "Taps of a pipeline's filter kernels times megapixels." },
+  { name: 'MAX_FILTER_PIXELS', default: '40000000', doc: 'Pixels of an image that is filtered.' },
+  { name: 'MAX_VARIANTS', default: '32', doc: 'Results wanted of one image in one call.' },
 ];
 
 /** The limits, each overridden by its variable: MAX_INPUT_BYTES, MAX_INPUT_PIXELS, MAX_OUTPUT_PIXELS, … */
@@ -71,22 +90,75 @@ export function limitsFromEnv(env: Env): ImageLimits {
       max: 32 * megapixels,
     }),
     maxResultBytes: envBytes(env, 'MAX_RESULT_BYTES', { default: maxResultBytes, min: 1, max: giga }),
+    maxSide: envInt(env, 'MAX_SIDE', { default: defaultLimits.maxSide, min: 1, max: 65535 }),
+    maxChannels: envInt(env, 'MAX_CHANNELS', { default: defaultLimits.maxChannels, min: 1, max: 64 }),
+    maxFrames: envInt(env, 'MAX_FRAMES', { default: defaultLimits.maxFrames, min: 1, max: 10_000 }),
+    maxAnimationPixels: envInt(env, 'MAX_ANIMATION_PIXELS', {
+      default: defaultLimits.maxAnimationPixels,
+      min: 1,
+      max: megapixels,
+    }),
+    // More than 32 are refused by the messages' own rules.
+    maxOperations: envInt(env, 'MAX_OPERATIONS', { default: defaultLimits.maxOperations, min: 1, max: 32 }),
+    maxKernelWork: envInt(env, 'MAX_KERNEL_WORK', {
+      default: defaultLimits.maxKernelWork,
+      min: 1,
+      max: 10_000_000,
+    }),
+    maxFilterPixels: envInt(env, 'MAX_FILTER_PIXELS', {
+      default: defaultLimits.maxFilterPixels,
+      min: 1,
+      max: defaultLimits.maxFilterPixels,
+    }),
+    maxVariants: envInt(env, 'MAX_VARIANTS', { default: defaultLimits.maxVariants, min: 1, max: 32 }),
   };
 }
 
-/** Refuses a source that is animated, has too long a side or too many pixels: ANIMATION_REFUSED, TOO_MANY_PIXELS. */
+/**
+ * Refuses a source with too long a side, too many pixels, frames or channels (TOO_MANY_PIXELS), and several frames where
+ * its format's animations are not read (ANIMATION_REFUSED).
+ */
 export function checkInput(header: ImageHeader, limits: ImageLimits): void {
-  const { name } = formatNames(header.format);
-  if (header.frames > 1) {
-    throw new MeshError(
-      'ANIMATION_REFUSED',
-      `the image is an animated ${name}; only still images are processed`,
-      {
-        metadata: { format: name, frames: String(header.frames) },
-      },
-    );
+  const { name, canAnimate } = formatNames(header.format);
+  if (header.frames > 1 && !canAnimate) {
+    const what = header.format === Format.TIFF ? 'a TIFF of several pages' : `an animated ${name}`;
+    throw new MeshError('ANIMATION_REFUSED', `the image is ${what}, which is not read`, {
+      metadata: { format: name, frames: String(header.frames) },
+    });
   }
   checkPixels(header, limits.maxInputPixels, limits.maxSide, `the image is`);
+  if (header.channels > limits.maxChannels) {
+    const { maxChannels } = limits;
+    throw new MeshError(
+      'TOO_MANY_PIXELS',
+      `the image has ${header.channels} channels; the limit is ${maxChannels}`,
+      { metadata: { channels: String(header.channels), maxChannels: String(maxChannels) } },
+    );
+  }
+  if (header.frames > 1) checkFrames(header, header.frames, limits);
+}
+
+/** Refuses an animation of too many frames, or too many pixels in all of them: TOO_MANY_PIXELS. */
+export function checkFrames({ width, height }: Size, frames: number, limits: ImageLimits): void {
+  const { maxFrames, maxAnimationPixels } = limits;
+  if (frames > maxFrames) {
+    throw new MeshError('TOO_MANY_PIXELS', `the animation has ${frames} frames; the limit is ${maxFrames}`, {
+      metadata: { frames: String(frames), maxFrames: String(maxFrames) },
+    });
+  }
+  const pixels = frames * width * height;
+  if (pixels <= maxAnimationPixels) return;
+  throw new MeshError(
+    'TOO_MANY_PIXELS',
+    `the animation has ${frames} frames of ${width}×${height} = ${pixels} px; the limit is ${maxAnimationPixels} px`,
+    {
+      metadata: {
+        frames: String(frames),
+        pixels: String(pixels),
+        maxAnimationPixels: String(maxAnimationPixels),
+      },
+    },
+  );
 }
 
 /** Refuses pixels of a stage before: the same rules, for a size. */
@@ -121,4 +193,32 @@ export function checkFormatSize({ width, height }: Size, format: CodedFormat): v
       metadata: { width: String(width), height: String(height), maxSide: String(maxSide) },
     },
   );
+}
+
+/**
+ * Refuses images too large to be filtered: TOO_MANY_PIXELS. `sizes` are those before the first operation and after each;
+ * crops at the beginning are done on the way into the heap.
+ */
+export function checkFilterPixels(
+  sizes: readonly Size[],
+  operations: readonly Operation[],
+  { maxFilterPixels }: ImageLimits,
+): void {
+  for (const { width, height } of sizes.slice(leadingCrops(operations))) {
+    if (width * height <= maxFilterPixels) continue;
+    throw new MeshError(
+      'TOO_MANY_PIXELS',
+      `filters take images of up to ${maxFilterPixels} px; this one has ${width}×${height} = ${width * height} px: ` +
+        'resize or crop it first',
+      {
+        metadata: { width: String(width), height: String(height), maxFilterPixels: String(maxFilterPixels) },
+      },
+    );
+  }
+}
+
+/** How many crops the operations begin with. */
+export function leadingCrops(operations: readonly Operation[]): number {
+  const first = operations.findIndex(({ operation }) => operation.case !== 'crop');
+  return first === -1 ? operations.length : first;
 }

@@ -1,7 +1,7 @@
 /** Output with its defaults filled in and its rules checked. */
-import { Format, MetadataPolicy, type Output } from '@imagemesh/api';
+import { ChromaSubsampling, Format, MetadataPolicy, type Output } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
-import { type CodedFormat, formatNames, isCodedFormat } from './formats.ts';
+import { type CodedFormat, formatList, formatNames, isCodedFormat } from './formats.ts';
 
 export interface ResolvedOutput {
   readonly format: CodedFormat;
@@ -14,21 +14,30 @@ export interface ResolvedOutput {
   readonly metadata: MetadataPolicy;
   /** #RRGGBB. */
   readonly background: string;
+  /** Whether colours have half of the resolution. */
+  readonly isSubsampled: boolean;
+  /** The most bytes that the result may have; its quality is searched. */
+  readonly targetBytes: number | undefined;
 }
 
 const defaultQuality = 80;
 const defaultAvifQuality = 50;
 const defaultEffort = 4;
 
-/** Throws INVALID_REQUEST where the format is not one that is written, or is to be lossless and cannot. */
+/** Throws INVALID_REQUEST where the format is not one that is written, or cannot do what is wanted of it. */
 export function resolveOutput(output: Output, path = 'output'): ResolvedOutput {
   const { format } = output;
-  if (!isCodedFormat(format)) throw invalidField(`${path}.format`, 'must be JPEG, PNG, WebP or AVIF');
+  if (!isCodedFormat(format)) throw invalidField(`${path}.format`, `must be one of ${formatList()}`);
+  const { name, hasQuality } = formatNames(format);
   const isLossless = output.lossless ?? false;
-  if (isLossless && format === Format.JPEG) {
+  if (isLossless && format !== Format.WEBP && format !== Format.AVIF) {
+    throw invalidField(`${path}.lossless`, `${name} has no such choice; WebP and AVIF have`);
+  }
+  if (output.targetBytes !== undefined && (!hasQuality || isLossless)) {
+    const what = isLossless ? `a lossless ${name}` : name;
     throw invalidField(
-      `${path}.lossless`,
-      `${formatNames(format).name} is always lossy; choose WebP, AVIF or PNG`,
+      `${path}.target_bytes`,
+      `${what} has no quality to search; JPEG and lossy WebP and AVIF have`,
     );
   }
   return {
@@ -39,6 +48,11 @@ export function resolveOutput(output: Output, path = 'output'): ResolvedOutput {
     isProgressive: output.progressive ?? false,
     metadata: policyOf(output.metadata),
     background: output.background ?? '#FFFFFF',
+    isSubsampled:
+      format === Format.AVIF
+        ? output.chromaSubsampling === ChromaSubsampling.CHROMA_SUBSAMPLING_420
+        : output.chromaSubsampling !== ChromaSubsampling.CHROMA_SUBSAMPLING_444,
+    targetBytes: output.targetBytes === undefined ? undefined : Number(output.targetBytes),
   };
 }
 

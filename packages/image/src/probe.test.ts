@@ -94,12 +94,15 @@ describe('headers', () => {
     }
   });
 
-  it('refuses animations by name', async () => {
+  it('refuses animations that are not read, and those beyond the limits', async () => {
     const frames = [await plain().png().toBuffer(), await noisy().png().toBuffer()];
     const webp = await sharp(frames, { join: { animated: true } })
       .webp()
       .toBuffer();
-    expect(reasonOf(() => checkInput(probeWhole(webp), defaultLimits))).toBe('ANIMATION_REFUSED');
+    const limits = { ...defaultLimits, maxFrames: 1 };
+    expect(probeWhole(webp).frames).toBe(2);
+    checkInput(probeWhole(webp), defaultLimits);
+    expect(reasonOf(() => checkInput(probeWhole(webp), limits))).toBe('TOO_MANY_PIXELS');
     const [png] = frames;
     if (png === undefined) throw new Error('no frame');
     // acTL with 7 frames, right behind IHDR.
@@ -115,8 +118,14 @@ describe('refusals', () => {
     ['nothing', '', 'NOT_AN_IMAGE', 'empty'],
     ['text', 'hello, this is not an image at all, is it?', 'NOT_AN_IMAGE', 'not an image'],
     ['one byte', 'x', 'NOT_AN_IMAGE', 'not an image'],
-    ['GIF', 'GIF89a\x01\0\x01\0\0\0\0;', 'UNSUPPORTED_FORMAT', 'GIF'],
-    ['TIFF', 'II*\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'UNSUPPORTED_FORMAT', 'TIFF'],
+    ['a GIF without a frame', `GIF89a\x01\0\x01\0\0\0\0;${'\0'.repeat(20)}`, 'DAMAGED_IMAGE', 'no frame'],
+    [
+      'a TIFF whose directory is far away',
+      'II*\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+      'DAMAGED_IMAGE',
+      'ends inside',
+    ],
+    ['BigTIFF', 'II+\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'UNSUPPORTED_FORMAT', 'BigTIFF'],
     ['SVG', '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', 'UNSUPPORTED_FORMAT', 'SVG'],
     ['PDF', '%PDF-1.7 and so on, and so on, and so on', 'UNSUPPORTED_FORMAT', 'PDF'],
     ['HEIC', '\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\0\0\0\0\0', 'UNSUPPORTED_FORMAT', 'HEIC'],

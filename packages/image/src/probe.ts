@@ -4,12 +4,15 @@
  * The gateway plans and refuses by this, and a worker checks it again before it decodes.
  */
 import { MeshError } from '@imagemesh/rpc';
+import { formatList } from './formats.ts';
 import type { ImageHeader } from './info.ts';
 import { isobmffKind, probeAvif } from './probe/avif.ts';
 import { foreignFormat } from './probe/foreign.ts';
+import { isGif, probeGif } from './probe/gif.ts';
 import { isJpeg, probeJpeg } from './probe/jpeg.ts';
 import { isPng, probePng } from './probe/png.ts';
 import { BeyondHead, createHeadReader, type HeadReader } from './probe/reader.ts';
+import { isTiff, probeTiff } from './probe/tiff.ts';
 import { isWebp, probeWebp } from './probe/webp.ts';
 
 /** What probing found. */
@@ -59,24 +62,19 @@ function readHeader(reader: HeadReader): ImageHeader {
     if (isJpeg(reader)) return probeJpeg(reader);
     if (isPng(reader)) return probePng(reader);
     if (isWebp(reader)) return probeWebp(reader);
+    if (isGif(reader)) return probeGif(reader);
+    if (isTiff(reader)) return probeTiff(reader);
     const isobmff = isobmffKind(reader);
     if (isobmff === 'avif') return probeAvif(reader);
     if (isobmff === 'heic') throw unsupported('HEIC');
   }
   const foreign = foreignFormat(reader);
   if (foreign !== undefined) throw unsupported(foreign);
-  throw new MeshError(
-    'NOT_AN_IMAGE',
-    'the bytes are not an image: they begin like none of JPEG, PNG, WebP and AVIF',
-  );
+  throw new MeshError('NOT_AN_IMAGE', `the bytes are not an image: they begin like none of ${formatList()}`);
 }
 
 function unsupported(name: string): MeshError {
-  return new MeshError(
-    'UNSUPPORTED_FORMAT',
-    `the image is ${name}, which is not read; JPEG, PNG, WebP and AVIF are`,
-    {
-      metadata: { format: name },
-    },
-  );
+  return new MeshError('UNSUPPORTED_FORMAT', `the image is ${name}, which is not read; ${formatList()} are`, {
+    metadata: { format: name },
+  });
 }

@@ -40,6 +40,11 @@ export function sourceSize(source: Source): Size {
   return source.kind === 'encoded' ? uprightSize(source.header) : source.content;
 }
 
+/** Frames of the source; of some animations the header only tells that there are several: 2. */
+export function sourceFrames(source: Source): number {
+  return source.kind === 'encoded' ? source.header.frames : frameCount(source.content);
+}
+
 /** Bytes that pixels of this shape take, all frames together. */
 export function pixelBytes(
   shape: Size & {
@@ -49,6 +54,21 @@ export function pixelBytes(
   },
 ): number {
   return shape.width * shape.height * shape.channels * (shape.bitDepth / 8) * frameCount(shape);
+}
+
+/** One frame of an animation as a still image, without a copy; still pixels are their own frame 0. */
+export function frameOf(pixels: Pixels, index: number): Pixels {
+  const { animation, ...still } = pixels;
+  if (animation === undefined) return pixels;
+  const bytes = pixelBytes(still);
+  return { ...still, data: pixels.data.subarray(index * bytes, (index + 1) * bytes) };
+}
+
+/** Frames of the same shape as one animation. */
+export function joinFrames(frames: readonly Pixels[], animation: FrameTiming): Pixels {
+  const [first] = frames;
+  if (first === undefined) throw new RangeError('an animation has frames');
+  return { ...first, data: Buffer.concat(frames.map(({ data }) => data)), animation };
 }
 
 /** Frames of pixels; 1 for a still image. */

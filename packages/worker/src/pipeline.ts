@@ -67,13 +67,16 @@ export async function doWork<Picture>(
     const picture = await agents.process(work, workCall);
     formatted = await agents.format(picture, work, workCall);
     signal.throwIfAborted();
-    const blob = await saveResult(spec, formatted, store, signal);
+    // Measurements have no bytes to keep.
+    const isSaved = formatted.content.case !== 'analysis';
+    const blob = isSaved ? await saveResult(spec, formatted, store, signal) : undefined;
     times.execMs = performance.now() - loadedMs;
-    const { content, release } = formatted;
+    const { content, encoding, release } = formatted;
     const header = create(WorkHeaderSchema, {
       content,
       sizeBytes: BigInt(formatted.bytes.length),
       ...(blob !== undefined && { blob }),
+      ...(encoding !== undefined && { encoding }),
       replicaId,
       execMs: times.execMs,
       queueMs: times.queueMs,

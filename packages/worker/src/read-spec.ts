@@ -1,12 +1,25 @@
 /** The first message of a call: the spec, and what of it can be checked before the source's bytes come. */
 import { fromBinary } from '@bufbuild/protobuf';
-import { MetadataPolicy, ResizeRequestSchema, type WorkSpec, WorkSpecSchema } from '@imagemesh/api';
-import { checkPixels, type ImageLimits, operationName, pixelBytes, resolveOutput } from '@imagemesh/image';
+import { Format, MetadataPolicy, ResizeRequestSchema, type WorkSpec, WorkSpecSchema } from '@imagemesh/api';
+import {
+  type CodedFormat,
+  checkFrames,
+  checkPixels,
+  frameCount,
+  type ImageLimits,
+  isCodedFormat,
+  operationName,
+  pixelBytes,
+  resolveOutput,
+} from '@imagemesh/image';
 import { invalidField, MeshError, validateMessage, type WireReader } from '@imagemesh/rpc';
 import type { WorkResult } from './agents.ts';
 
 /** A spec with its metadata, ICC profile included, is far smaller. */
-const maxSpecBytes = 2 * 1024 * 1024;
+const maxSpecBytes = 4 * 1024 * 1024;
+
+/** Profiles of printers have up to 2 MiB; those of images are far smaller. */
+const maxProfileBytes = 2 * 1024 * 1024;
 
 /** Reads the spec and checks it: INVALID_REQUEST with the field, or a limit. `operations`: what this replica does. */
 export async function readSpec(
@@ -54,6 +67,7 @@ export function checkSpec(spec: WorkSpec, operations: ReadonlySet<string>, limit
     if (!operations.has(name)) throw invalidField(`${path}.${name}`, 'is not an operation of this service');
   }
   if (spec.result.case === 'output') resolveOutput(spec.result.value);
+  alternativeOf(spec);
 }
 
 /** Before anything of that size is allocated. */
@@ -66,6 +80,14 @@ function checkSize({ content, sizeBytes }: WorkSpec, limits: ImageLimits): void 
       limits.maxSide,
       'the pixels are',
     );
+    const frames = frameCount(pixels);
+    if (frames > 1) checkFrames(pixels, frames, limits);
+    if (pixels.iccProfile.length > maxProfileBytes) {
+      throw invalidField(
+        'pixels.icc_profile',
+        `has ${pixels.iccProfile.length} bytes; at most ${maxProfileBytes}`,
+      );
+    }
     const expected = pixelBytes(pixels);
     if (sizeBytes === BigInt(expected)) return;
     throw new MeshError(
@@ -87,10 +109,11 @@ function checkSize({ content, sizeBytes }: WorkSpec, limits: ImageLimits): void 
 }
 
 /** What the result is to be, once checked. */
-export function resultOf({ result }: WorkSpec): WorkResult {
+export function resultOf(spec: WorkSpec): WorkResult {
+  const { result } = spec;
   switch (result.case) {
     case 'output':
-      return { kind: 'encoded', output: result.value };
+      return { kind: 'encoded', output: result.value, ...alternativeOf(spec) };
     case 'pixelResult':
       return { kind: 'pixels', metadata: result.value.metadata ?? MetadataPolicy.UNSPECIFIED };
     case 'analysis':
@@ -100,4 +123,10 @@ export function resultOf({ result }: WorkSpec): WorkResult {
     default:
       return result satisfies never;
   }
+}
+
+function alternativeOf({ alternativeFormat }: WorkSpec): { readonly alternative?: CodedFormat } {
+  if (alternativeFormat === Format.UNSPECIFIED) return {};
+  if (isCodedFormat(alternativeFormat)) return { alternative: alternativeFormat };
+  throw invalidField('alternative_format', 'must be a format that is written');
 }

@@ -7,12 +7,17 @@ export async function format(picture: Picture, { result }: Work, call: WorkCall)
     const reply = await picture.ask({
       kind: 'format',
       output: result.kind === 'encoded' ? result.output : undefined,
+      alternative: result.kind === 'encoded' ? result.alternative : undefined,
       limits: call.limits,
       timeoutMs: call.remainingMs(),
     });
     switch (reply.kind) {
       case 'encoded':
-        return { bytes: reply.bytes, content: { case: 'encoded', value: reply.info } };
+        return {
+          bytes: reply.bytes,
+          content: { case: 'encoded', value: reply.info },
+          encoding: reply.encoding,
+        };
       case 'pixels':
         return { bytes: reply.bytes, content: { case: 'pixels', value: reply.content } };
       default:

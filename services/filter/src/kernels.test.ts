@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { FlipDirection, type Operation, OperationSchema } from '@imagemesh/api';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { applyOperations } from './kernels.ts';
+import { applyOperations } from './kernels/index.ts';
 import { typeOf } from './mat-scope.ts';
 import { loadOpencv, type OpenCv } from './opencv.ts';
 import {
@@ -20,8 +20,8 @@ import {
 type OperationInit = NonNullable<MessageInitShape<typeof OperationSchema>['operation']>;
 
 let cv: OpenCv;
-beforeAll(() => {
-  cv = loadOpencv();
+beforeAll(async () => {
+  cv = await loadOpencv();
 });
 
 describe('blur', () => {

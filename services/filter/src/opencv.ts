@@ -1,22 +1,22 @@
 /**
- * The only door to opencv-wasm (OpenCV 4.3.0, no SIMD, no threads).
+ * The only door to OpenCV: third_party/opencv, built with SIMD and without threads.
  *
- * - It loads synchronously. Never await `cv`: it is a thenable that resolves to itself.
- * - Only worker threads load it: on load it hangs itself into `process.on('uncaughtException')` and
- *   `('unhandledRejection')` and would turn either into an abort of the service; a thread has a `process` of its own,
- *   and the two listeners are taken off again there.
- * - C++ exceptions arrive as bare numbers (pointers); `opencvError` makes errors of them.
- * - The heap starts at 128 MiB, doubles up to 1 GiB and never shrinks. A view into it (`Mat.data`) is detached when
+ * - C++ exceptions arrive as bare numbers (pointers); `opencvFailure` makes errors of them.
+ * - The heap starts at 128 MiB, grows up to 1 GiB and never shrinks. A view into it (`Mat.data`) is detached when
  *   the heap grows: ask for it anew after any call that allocates.
  */
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 /** A matrix in the wasm heap. It lives until `delete()`. */
 export interface Mat {
   readonly rows: number;
   readonly cols: number;
-  /** All samples, as a view into the heap. */
+  /** All samples of 8 bits, as a view into the heap. */
   readonly data: Uint8Array;
+  /** The same memory as 32-bit floats. */
+  readonly data32F: Float32Array;
   channels(): number;
   /** A header for a part of the same memory. */
   roi(rect: Rect): Mat;
@@ -42,35 +42,146 @@ export interface CvSize {
   readonly height: number;
 }
 
-/** The part of OpenCV that the kernels use. */
-export interface OpenCv {
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Clahe {
+  apply(source: Mat, target: Mat): void;
+  delete(): void;
+}
+
+type Constant =
+  | 'CV_8UC1'
+  | 'CV_8UC2'
+  | 'CV_8UC3'
+  | 'CV_8UC4'
+  | 'CV_16S'
+  | 'CV_32FC1'
+  | 'CV_32FC2'
+  | 'BORDER_DEFAULT'
+  | 'BORDER_CONSTANT'
+  | 'INTER_AREA'
+  | 'INTER_LINEAR'
+  | 'INTER_NEAREST'
+  | 'COLOR_GRAY2RGB'
+  | 'COLOR_RGB2BGR'
+  | 'COLOR_RGBA2BGR'
+  | 'COLOR_RGBA2RGB'
+  | 'COLOR_RGB2RGBA'
+  | 'COLOR_RGB2GRAY'
+  | 'COLOR_RGBA2GRAY'
+  | 'COLOR_RGB2YCrCb'
+  | 'COLOR_YCrCb2RGB'
+  | 'ROTATE_90_CLOCKWISE'
+  | 'ROTATE_180'
+  | 'ROTATE_90_COUNTERCLOCKWISE'
+  | 'THRESH_BINARY'
+  | 'THRESH_BINARY_INV'
+  | 'THRESH_TRUNC'
+  | 'THRESH_TOZERO'
+  | 'THRESH_TOZERO_INV'
+  | 'THRESH_OTSU'
+  | 'ADAPTIVE_THRESH_MEAN_C'
+  | 'ADAPTIVE_THRESH_GAUSSIAN_C'
+  | 'MORPH_ERODE'
+  | 'MORPH_DILATE'
+  | 'MORPH_OPEN'
+  | 'MORPH_CLOSE'
+  | 'MORPH_GRADIENT'
+  | 'MORPH_TOPHAT'
+  | 'MORPH_BLACKHAT'
+  | 'MORPH_RECT'
+  | 'MORPH_CROSS'
+  | 'MORPH_ELLIPSE';
+
+/** The part of OpenCV that the kernels use. What is added here must be in third_party/opencv/functions.py. */
+export interface OpenCv extends Readonly<Record<Constant, number>> {
   readonly Mat: { new (): Mat; new (rows: number, cols: number, type: number): Mat };
   readonly MatVector: new () => MatVector;
   readonly Rect: new (x: number, y: number, width: number, height: number) => Rect;
   readonly Size: new (width: number, height: number) => CvSize;
-
-  readonly CV_8UC1: number;
-  readonly CV_8UC2: number;
-  readonly CV_8UC3: number;
-  readonly CV_8UC4: number;
-  readonly BORDER_DEFAULT: number;
-  readonly COLOR_RGB2BGR: number;
-  readonly COLOR_RGBA2BGR: number;
-  readonly COLOR_RGBA2RGB: number;
-  readonly COLOR_RGB2RGBA: number;
-  readonly COLOR_RGB2GRAY: number;
-  readonly COLOR_RGBA2GRAY: number;
-  readonly ROTATE_90_CLOCKWISE: number;
-  readonly ROTATE_180: number;
-  readonly ROTATE_90_COUNTERCLOCKWISE: number;
+  readonly Point: new (x: number, y: number) => Point;
+  readonly Scalar: new (...values: readonly number[]) => object;
+  readonly CLAHE: new (clipLimit: number, tiles: CvSize) => Clahe;
 
   blur(source: Mat, target: Mat, size: CvSize): void;
   GaussianBlur(source: Mat, target: Mat, size: CvSize, sigmaX: number, sigmaY: number, border: number): void;
   medianBlur(source: Mat, target: Mat, size: number): void;
+  bilateralFilter(
+    source: Mat,
+    target: Mat,
+    diameter: number,
+    sigmaColor: number,
+    sigmaSpace: number,
+    border: number,
+  ): void;
+  filter2D(
+    source: Mat,
+    target: Mat,
+    depth: number,
+    kernel: Mat,
+    anchor: Point,
+    offset: number,
+    border: number,
+  ): void;
   Canny(source: Mat, edges: Mat, low: number, high: number, aperture: number, l2Gradient: boolean): void;
+  Sobel(
+    source: Mat,
+    target: Mat,
+    depth: number,
+    dx: number,
+    dy: number,
+    size: number,
+    scale: number,
+    offset: number,
+    border: number,
+  ): void;
+  Laplacian(
+    source: Mat,
+    target: Mat,
+    depth: number,
+    size: number,
+    scale: number,
+    offset: number,
+    border: number,
+  ): void;
+  convertScaleAbs(source: Mat, target: Mat, scale: number, offset: number): void;
+  threshold(source: Mat, target: Mat, value: number, maximum: number, type: number): number;
+  adaptiveThreshold(
+    source: Mat,
+    target: Mat,
+    maximum: number,
+    method: number,
+    type: number,
+    size: number,
+    offset: number,
+  ): void;
+  getStructuringElement(shape: number, size: CvSize): Mat;
+  morphologyEx(source: Mat, target: Mat, kind: number, element: Mat, anchor: Point, iterations: number): void;
   cvtColor(source: Mat, target: Mat, code: number): void;
+  equalizeHist(source: Mat, target: Mat): void;
+  LUT(source: Mat, table: Mat, target: Mat): void;
+  transform(source: Mat, target: Mat, matrix: Mat): void;
+  addWeighted(a: Mat, alpha: number, b: Mat, beta: number, offset: number, target: Mat): void;
+  absdiff(a: Mat, b: Mat, target: Mat): void;
+  bitwise_not(source: Mat, target: Mat): void;
+  bitwise_and(a: Mat, b: Mat, target: Mat): void;
+  bitwise_or(a: Mat, b: Mat, target: Mat): void;
   flip(source: Mat, target: Mat, code: number): void;
   rotate(source: Mat, target: Mat, code: number): void;
+  resize(source: Mat, target: Mat, size: CvSize, fx: number, fy: number, interpolation: number): void;
+  getPerspectiveTransform(from: Mat, to: Mat): Mat;
+  warpPerspective(
+    source: Mat,
+    target: Mat,
+    matrix: Mat,
+    size: CvSize,
+    interpolation: number,
+    border: number,
+    value: object,
+  ): void;
   mixChannels(sources: MatVector, targets: MatVector, fromTo: readonly number[]): void;
 
   exceptionFromPtr(pointer: number): { readonly code: number; readonly msg: string };
@@ -78,20 +189,16 @@ export interface OpenCv {
   readonly HEAPU8: Uint8Array;
 }
 
-const hookedEvents = ['uncaughtException', 'unhandledRejection'] as const;
+/** The same folder from `src` and from `dist`. */
+const folder = new URL('../../../third_party/opencv/', import.meta.url);
 
-/** Loads OpenCV, about 100 ms of work. Call it once in a worker thread. */
-export function loadOpencv(): OpenCv {
-  const before = hookedEvents.map((event) => new Set<unknown>(process.rawListeners(event)));
-  // The package's own types are loose, and TypeScript source; what we use of it is declared above.
-  const { cv } = createRequire(import.meta.url)('opencv-wasm') as { cv: OpenCv };
-  for (const [index, event] of hookedEvents.entries()) {
-    for (const listener of process.rawListeners(event)) {
-      // Node types listeners as Function; anything registered is callable.
-      if (!before[index]?.has(listener)) process.removeListener(event, listener as () => void);
-    }
-  }
-  return cv;
+/** Loads OpenCV, about 70 ms of work. Once a worker thread: each instance has a heap of its own. */
+export async function loadOpencv(): Promise<OpenCv> {
+  // Emscripten's factory; what of the module is used stands above.
+  const create = createRequire(import.meta.url)(fileURLToPath(new URL('opencv.cjs', folder))) as (options: {
+    readonly wasmBinary: Uint8Array;
+  }) => Promise<OpenCv>;
+  return create({ wasmBinary: await readFile(new URL('opencv.wasm', folder)) });
 }
 
 /** What went wrong inside OpenCV. */

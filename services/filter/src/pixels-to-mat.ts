@@ -1,13 +1,8 @@
 /** The way of pixels into the wasm heap. */
 import type { Operation } from '@imagemesh/api';
-import type { Pixels, Size } from '@imagemesh/image';
+import { cropRect, leadingCrops, type Pixels, type Rect } from '@imagemesh/image';
 import { typeOf } from './mat-scope.ts';
 import type { Mat, OpenCv } from './opencv.ts';
-
-interface Rectangle extends Size {
-  readonly left: number;
-  readonly top: number;
-}
 
 /**
  * A Mat with the pixels, already cropped where the operations begin with crops, and the operations left to do. What
@@ -19,27 +14,18 @@ export function cropToMat(
   operations: readonly Operation[],
 ): { readonly mat: Mat; readonly rest: readonly Operation[] } {
   const crops = leadingCrops(operations);
-  const rectangle = operations.slice(0, crops).reduce(cropOf, { left: 0, top: 0, ...sizeOf(pixels) });
+  const { width, height } = pixels;
+  const rectangle = operations.slice(0, crops).reduce(cropOf, { left: 0, top: 0, width, height });
   return { mat: toMat(cv, pixels, rectangle), rest: operations.slice(crops) };
 }
 
-/** How many crops the operations begin with. */
-export function leadingCrops(operations: readonly Operation[]): number {
-  const first = operations.findIndex(({ operation }) => operation.case !== 'crop');
-  return first === -1 ? operations.length : first;
-}
-
-function sizeOf({ width, height }: Size): Size {
-  return { width, height };
-}
-
-function cropOf(from: Rectangle, { operation }: Operation): Rectangle {
+function cropOf(from: Rect, { operation }: Operation): Rect {
   if (operation.case !== 'crop') return from;
-  const { left = 0, top = 0, width = from.width, height = from.height } = operation.value;
-  return { left: from.left + left, top: from.top + top, width, height };
+  const rect = cropRect(from, operation.value);
+  return { ...rect, left: from.left + rect.left, top: from.top + rect.top };
 }
 
-function toMat(cv: OpenCv, pixels: Pixels, { left, top, width, height }: Rectangle): Mat {
+function toMat(cv: OpenCv, pixels: Pixels, { left, top, width, height }: Rect): Mat {
   const { data, channels } = pixels;
   const mat = new cv.Mat(height, width, typeOf(cv, channels));
   const target = mat.data;

@@ -1,5 +1,7 @@
 /** Decodes the source and does the operations, in a thread of the pool, which keeps the pixels for `format`. */
-import type { Work, WorkCall } from '@imagemesh/worker';
+import { MetadataPolicy } from '@imagemesh/api';
+import { policyOf } from '@imagemesh/image';
+import type { Work, WorkCall, WorkResult } from '@imagemesh/worker';
 import type { ThreadLease, ThreadPool } from './thread-pool.ts';
 
 /** The pixels, as the thread that keeps them. */
@@ -7,7 +9,7 @@ export type Picture = ThreadLease;
 
 export async function process(
   pool: ThreadPool,
-  { source, operations, result }: Work,
+  { source, operations, color, result }: Work,
   { signal, limits, remainingMs }: WorkCall,
 ): Promise<Picture> {
   const lease = await pool.lease(signal);
@@ -16,7 +18,8 @@ export async function process(
       kind: 'process',
       source,
       operations,
-      metadata: result.kind === 'pixels' ? result.metadata : (result.output.metadata ?? 0),
+      metadata: metadataOf(result),
+      color,
       limits,
       timeoutMs: remainingMs(),
     });
@@ -25,4 +28,10 @@ export async function process(
     await lease.release();
     throw error;
   }
+}
+
+/** `validate` has refused measurements. */
+function metadataOf(result: WorkResult): MetadataPolicy {
+  if (result.kind === 'pixels') return result.metadata;
+  return result.kind === 'encoded' ? policyOf(result.output.metadata) : MetadataPolicy.STRIP;
 }

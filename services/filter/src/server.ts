@@ -4,7 +4,7 @@ import { createLogger } from '@imagemesh/observe';
 import { type ReplicaOptions, type RunningReplica, startReplica } from '@imagemesh/worker';
 import type { Config } from './config.ts';
 import { format } from './format.ts';
-import { filterOperations } from './kernels.ts';
+import { filterOperations } from './kernels/index.ts';
 import { type Picture, process } from './process.ts';
 import { createThreadPool } from './thread-pool.ts';
 import { validate } from './validate.ts';
@@ -14,7 +14,7 @@ import { validate } from './validate.ts';
  * host process sets otherwise.
  */
 export async function startFilter(
-  { replica: config, maxFilterPixels }: Config,
+  { replica: config }: Config,
   overrides: Pick<ReplicaOptions<Picture>, 'log' | 'onDrained'> = {},
 ): Promise<RunningReplica> {
   const log = overrides.log ?? createLogger({ name: 'filter', level: config.logLevel });
@@ -29,7 +29,7 @@ export async function startFilter(
       worker: WorkerKind.FILTER,
       operations: filterOperations,
       agents: {
-        validate: (work) => validate(work, maxFilterPixels),
+        validate: (work) => validate(work, config.limits),
         process: (work, call) => process(pool, work, call),
         format,
       },

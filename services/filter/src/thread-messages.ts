@@ -1,6 +1,14 @@
 /** What passes between the event loop and a filter thread: one request, then its reply, never two at a time. */
-import type { ImageInfo, MetadataPolicy, Operation, Output, PixelContent } from '@imagemesh/api';
-import type { ImageLimits, Source } from '@imagemesh/image';
+import type {
+  ColorPolicy,
+  EncodingReport,
+  ImageInfo,
+  MetadataPolicy,
+  Operation,
+  Output,
+  PixelContent,
+} from '@imagemesh/api';
+import type { CodedFormat, ImageLimits, Source } from '@imagemesh/image';
 import { type ErrorReason, type FieldViolation, MeshError } from '@imagemesh/rpc';
 
 export type ThreadRequest =
@@ -10,6 +18,7 @@ export type ThreadRequest =
       readonly source: Source;
       readonly operations: readonly Operation[];
       readonly metadata: MetadataPolicy;
+      readonly color: ColorPolicy;
       readonly limits: ImageLimits;
       readonly timeoutMs: number;
     }
@@ -17,6 +26,7 @@ export type ThreadRequest =
   | {
       readonly kind: 'format';
       readonly output: Output | undefined;
+      readonly alternative: CodedFormat | undefined;
       readonly limits: ImageLimits;
       readonly timeoutMs: number;
     }
@@ -27,7 +37,12 @@ export type ThreadReply =
   /** OpenCV is loaded and warm; sent once, unasked. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'processed' }
-  | { readonly kind: 'encoded'; readonly bytes: Uint8Array; readonly info: ImageInfo }
+  | {
+      readonly kind: 'encoded';
+      readonly bytes: Uint8Array;
+      readonly info: ImageInfo;
+      readonly encoding: EncodingReport;
+    }
   | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly content: PixelContent }
   | { readonly kind: 'dropped' }
   /** `isBroken`: the thread's OpenCV cannot be trusted any more, or its heap is full. */

@@ -8,18 +8,20 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Operation } from '@imagemesh/api';
-import type { Metadata, Pixels } from '@imagemesh/image';
+import { frameOf, joinFrames, type Metadata, type Pixels } from '@imagemesh/image';
 import { configureSharp, decode, encode, pixelContent, readMetadata } from '@imagemesh/image/codec';
 import { MeshError, toMeshError } from '@imagemesh/rpc';
-import { applyOperations } from './kernels.ts';
+import { applyOperations } from './kernels/index.ts';
 import { loadOpencv, type Mat, type OpenCv, opencvFailure } from './opencv.ts';
 import { cropToMat } from './pixels-to-mat.ts';
 import type { ThreadData, ThreadEnvelope, ThreadReply, ThreadRequest } from './thread-messages.ts';
 import { packError, transferOf } from './thread-messages.ts';
 import { warmUp } from './warm-up.ts';
 
+/** What is to be encoded: a still image in the heap, or the frames of an animation outside of it. */
 interface Kept {
-  readonly mat: Mat;
+  readonly mat: Mat | undefined;
+  pixels(): Pixels;
   readonly metadata: Metadata;
 }
 
@@ -30,7 +32,7 @@ const { cancelFlag } = workerData as ThreadData;
 const isUnwanted = new Int32Array(cancelFlag);
 
 configureSharp();
-const cv = loadOpencv();
+const cv = await loadOpencv();
 warmUp(cv);
 let kept: Kept | undefined;
 
@@ -63,13 +65,22 @@ async function answer(request: ThreadRequest): Promise<ThreadReply> {
 
 async function processSource(request: Extract<ThreadRequest, { kind: 'process' }>): Promise<ThreadReply> {
   drop();
-  const { source, operations, limits, timeoutMs } = request;
+  const { source, operations, color, limits, timeoutMs } = request;
   const [pixels, metadata] = await Promise.all([
-    decode(source, { bitDepth: 8 }, { limits, timeoutMs }),
+    decode(source, { bitDepth: 8 }, { limits, timeoutMs, color }),
     readMetadata(source, request.metadata),
   ]);
   checkWanted();
-  kept = { mat: run(cv, pixels, operations), metadata };
+  const { animation } = pixels;
+  if (animation === undefined) {
+    const mat = run(cv, pixels, operations);
+    const { iccProfile } = pixels;
+    kept = { mat, pixels: () => ({ ...pixelsOf(mat), ...(iccProfile && { iccProfile }) }), metadata };
+  } else {
+    const frames = animation.delaysMs.map((_, index) => runFrame(cv, frameOf(pixels, index), operations));
+    const joined = joinFrames(frames, animation);
+    kept = { mat: undefined, pixels: () => joined, metadata };
+  }
   return { kind: 'processed' };
 }
 
@@ -78,23 +89,46 @@ function run(cv: OpenCv, pixels: Pixels, operations: readonly Operation[]): Mat 
   return applyOperations(cv, mat, rest, checkWanted);
 }
 
+/** Copied out of the heap, so that it holds one frame at a time. */
+function runFrame(cv: OpenCv, frame: Pixels, operations: readonly Operation[]): Pixels {
+  const mat = run(cv, frame, operations);
+  const pixels = pixelsOf(mat);
+  const copy = { ...pixels, data: pixels.data.slice() };
+  mat.delete();
+  return copy;
+}
+
+/** A view of the heap. */
+function pixelsOf(mat: Mat): Pixels {
+  return {
+    width: mat.cols,
+    height: mat.rows,
+    channels: mat.channels(),
+    bitDepth: 8,
+    data: mat.data,
+  };
+}
+
 async function format(request: Extract<ThreadRequest, { kind: 'format' }>): Promise<ThreadReply> {
   if (kept === undefined) throw new Error('nothing is kept to be formatted');
   checkWanted();
-  const { mat, metadata } = kept;
-  const { limits, timeoutMs, output } = request;
-  const size = { width: mat.cols, height: mat.rows, channels: mat.channels() };
-  const pixels: Pixels = { ...size, data: mat.data, bitDepth: 8 };
+  const { metadata } = kept;
+  const pixels = kept.pixels();
+  const { limits, timeoutMs, output, alternative } = request;
   if (output === undefined) {
     const bytes = pixels.data.slice();
     const content = pixelContent(pixels, metadata);
     drop();
     return { kind: 'pixels', bytes, content };
   }
-  const { bytes, info } = await encode(pixels, output, metadata, { limits, timeoutMs });
+  const { bytes, info, encoding } = await encode(pixels, output, metadata, {
+    limits,
+    timeoutMs,
+    alternative,
+  });
   drop();
   // Encoded bytes are small beside the pixels; memory that sharp owns does not move to another thread.
-  return { kind: 'encoded', bytes: new Uint8Array(bytes), info };
+  return { kind: 'encoded', bytes: new Uint8Array(bytes), info, encoding };
 }
 
 function drop(): void {

@@ -1,19 +1,21 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { OperationSchema, PixelContentSchema } from '@imagemesh/api';
+import { ColorPolicy, Gravity, MetadataPolicy, OperationSchema, PixelContentSchema } from '@imagemesh/api';
 import { defaultLimits, pipelineSizes, type Source } from '@imagemesh/image';
+import type { WorkResult } from '@imagemesh/worker';
 import { describe, expect, it } from 'vitest';
 import { validate } from './validate.ts';
 
 type OperationInit = NonNullable<MessageInitShape<typeof OperationSchema>['operation']>;
 
-const maxPixels = 1_000_000;
+const limits = { ...defaultLimits, maxFilterPixels: 1_000_000 };
+const pixels: WorkResult = { kind: 'pixels', metadata: MetadataPolicy.STRIP };
 
-function check(width: number, height: number, steps: OperationInit[], iccProfile = new Uint8Array(0)): void {
+function check(width: number, height: number, steps: OperationInit[], result = pixels): void {
   const operations = steps.map((operation) => create(OperationSchema, { operation }));
-  const content = create(PixelContentSchema, { width, height, channels: 3, bitDepth: 8, iccProfile });
+  const content = create(PixelContentSchema, { width, height, channels: 3, bitDepth: 8 });
   const source: Source = { kind: 'pixels', bytes: new Uint8Array(0), content };
   const sizes = pipelineSizes({ width, height }, operations, defaultLimits);
-  validate({ source, operations, sizes }, maxPixels);
+  validate({ source, operations, sizes, color: ColorPolicy.SRGB, result }, limits);
 }
 
 describe('validate', () => {
@@ -68,7 +70,9 @@ describe('validate', () => {
     expect(() => check(5000, 5000, [{ case: 'blur', value: {} }, crop])).toThrow(/resize or crop it first/);
   });
 
-  it('refuses pixels with a profile: between stages they are sRGB', () => {
-    expect(() => check(10, 10, [], Uint8Array.of(1))).toThrow(/icc_profile/);
+  it('leaves measurements and the search for a place to the resize service', () => {
+    expect(() => check(10, 10, [], { kind: 'analysis' })).toThrow(/analysis/);
+    const crop: OperationInit = { case: 'crop', value: { width: 5, gravity: Gravity.ATTENTION } };
+    expect(() => check(10, 10, [crop])).toThrow(/crop\.gravity/);
   });
 });

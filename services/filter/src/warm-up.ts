@@ -1,7 +1,7 @@
 /** Runs every filter once before the first call, so that V8 has compiled what the first call will need. */
 import { create } from '@bufbuild/protobuf';
 import { OperationSchema } from '@imagemesh/api';
-import { applyOperations } from './kernels.ts';
+import { applyOperations } from './kernels/index.ts';
 import { typeOf } from './mat-scope.ts';
 import type { OpenCv } from './opencv.ts';
 

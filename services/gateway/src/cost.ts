@@ -5,7 +5,7 @@
  * learns each replica's speed from what calls took, so ratios matter and absolute values hardly do.
  */
 import { Format, type Operation, type Output } from '@imagemesh/api';
-import type { Size } from '@imagemesh/image';
+import { kernelTaps, type Size } from '@imagemesh/image';
 
 /** Per stage: spec, framing, thread hand-over. */
 const stageMs = 1;
@@ -19,6 +19,8 @@ const decodeMs: Partial<Record<Format, number>> = {
   [Format.PNG]: 9,
   [Format.WEBP]: 9,
   [Format.AVIF]: 15,
+  [Format.GIF]: 10,
+  [Format.TIFF]: 8,
 };
 
 /** Encoding at the default effort, per megapixel. */
@@ -27,6 +29,8 @@ const encodeMs: Partial<Record<Format, number>> = {
   [Format.PNG]: 30,
   [Format.WEBP]: 60,
   [Format.AVIF]: 300,
+  [Format.GIF]: 250,
+  [Format.TIFF]: 30,
 };
 
 /** What an effort does to the time of an encoder; `[0]` is effort 0. */
@@ -35,6 +39,7 @@ const effortFactor: Partial<Record<Format, readonly number[]>> = {
   [Format.PNG]: [0.2, 0.3, 0.4, 0.7, 1, 1.3, 1.8, 2.5, 5, 8],
   [Format.WEBP]: [0.3, 0.4, 0.6, 0.8, 1, 1.1, 1.3, 1.5, 2, 3],
   [Format.AVIF]: [0.3, 0.3, 0.5, 0.5, 1, 1, 2, 2, 4, 8],
+  [Format.GIF]: [0.4, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2],
 };
 
 export interface StageWork {
@@ -43,23 +48,30 @@ export interface StageWork {
   readonly sourceSize: Size;
   /** Each operation with the size it makes. */
   readonly steps: readonly { readonly operation: Operation; readonly result: Size }[];
+  /** Frames that all of it is done for. */
+  readonly frames?: number;
   /** The format encoded; undefined for pixels to the next stage. */
   readonly output: Output | undefined;
+  /** A second format encoded. */
+  readonly alternative?: Format | undefined;
 }
 
 /** Predicted work of one stage in reference ms. */
-export function estimateStage({ source, sourceSize, steps, output }: StageWork): number {
+export function estimateStage(work: StageWork): number {
+  const { source, sourceSize, steps, frames = 1, output, alternative } = work;
   let size = sourceSize;
-  let ms = stageMs + megapixels(size) * (source === undefined ? handOverMs : (decodeMs[source] ?? 10));
+  let ms = megapixels(size) * (source === undefined ? handOverMs : (decodeMs[source] ?? 10));
   for (const { operation, result } of steps) {
     ms += estimateOperation(operation, size, result);
     size = result;
   }
   ms += megapixels(size) * (output === undefined ? handOverMs : encodePerMegapixel(output));
-  return Math.round(ms * 10) / 10;
+  if (alternative !== undefined) ms += megapixels(size) * (encodeMs[alternative] ?? 30);
+  return Math.round((stageMs + ms * frames) * 10) / 10;
 }
 
-function estimateOperation({ operation }: Operation, before: Size, after: Size): number {
+function estimateOperation(given: Operation, before: Size, after: Size): number {
+  const { operation } = given;
   const mp = megapixels(before);
   switch (operation.case) {
     case 'resize':
@@ -70,36 +82,37 @@ function estimateOperation({ operation }: Operation, before: Size, after: Size):
       return 1.5 * mp;
     case 'rotate':
       return (isQuarterTurn(operation.value.angle ?? 0) ? 3 : 12) * megapixels(after);
-    case 'blur':
-      return 8 * mp;
     case 'gaussianBlur':
-      return gaussianPerMegapixel(gaussianSide(operation.value.size, operation.value.sigma)) * mp;
+    case 'blurRegion':
+    case 'sharpen':
+      return (2 + 0.55 * kernelTaps(given)) * mp;
     case 'medianBlur':
-      return ((operation.value.size ?? 5) <= 5 ? 58 : 90) * mp;
+      return ((operation.value.size ?? 5) <= 5 ? 25 : 90) * mp;
+    case 'bilateral':
+      return (10 + 0.85 * kernelTaps(given)) * mp;
+    case 'convolve':
+      return (4 + 0.6 * kernelTaps(given)) * mp;
+    case 'adaptiveThreshold':
+      return 10 * mp;
+    case 'morphology':
+      return (2 + 0.3 * kernelTaps(given)) * mp;
     case 'edges':
-      return 18 * mp;
-    case 'grayscale':
-      return 3 * mp;
+      return 28 * mp;
+    case 'trim':
+    case 'watermark':
+    case 'text':
+    case 'roundCorners':
+      return 12 * mp;
     case undefined:
       return 0;
     default:
-      return 10 * mp;
+      return 4 * mp;
   }
 }
 
 /** Whether turning by the angle only moves pixels. */
 export function isQuarterTurn(angle: number): boolean {
   return angle % 90 === 0;
-}
-
-/** OpenCV has a fixed-point path for small kernels; the rest grows with the side. */
-function gaussianPerMegapixel(side: number): number {
-  return side <= 7 ? 8 : 6.5 * side;
-}
-
-function gaussianSide(size: number | undefined, sigma: number | undefined): number {
-  if (size !== undefined) return size;
-  return sigma === undefined ? 5 : Math.min(255, Math.round(6 * sigma + 1));
 }
 
 function encodePerMegapixel({ format, effort }: Output): number {

@@ -1,42 +1,48 @@
 /** Which format a result has, by the rules that stand at Output in operation.proto. */
-import { clone, create, enumToJson } from '@bufbuild/protobuf';
-import { Format, FormatSchema, type Operation, type Output, OutputSchema } from '@imagemesh/api';
-import { type CodedFormat, formatNames, isCodedFormat } from '@imagemesh/image';
+import { clone, create } from '@bufbuild/protobuf';
+import { Format, type Operation, type Output, OutputSchema } from '@imagemesh/api';
+import { type CodedFormat, resolveOutput as checkOutput, formatNames, isCodedFormat } from '@imagemesh/image';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 
 /** What the choice depends on. */
 export interface SourceFormat {
   readonly format: Format;
   readonly hasAlpha: boolean;
+  /** Frames of the result. */
+  readonly frames: number;
 }
 
 /** An output whose format is settled. */
 export type ResolvedOutput = Output & { format: CodedFormat };
 
+/** The format, and one to be tried beside it. */
+interface Choice {
+  readonly format: Format;
+  readonly alternative?: CodedFormat;
+}
+
 const defaultAccept: readonly Format[] = [Format.JPEG, Format.PNG];
+const defaultAnimatedAccept: readonly Format[] = [Format.WEBP, Format.GIF];
 
 /**
- * The output with its format resolved: unset is the source's, FORMAT_AUTO is picked from `accept`. Refuses a format
- * that cannot be written and a choice that the format does not know. `path` is the field's, for errors.
+ * The output with its format resolved: unset is the source's, FORMAT_AUTO is picked from `accept`. The alternative is the
+ * source's own format where FORMAT_AUTO picked another: the smaller result wins. Refuses a format that cannot be written, or
+ * not with several frames, and what the format does not know. `path` is the field's, for errors.
  */
 export function resolveOutput(
   source: SourceFormat,
   operations: readonly Operation[],
   output: Output | undefined,
   path = 'output',
-): ResolvedOutput {
+): { readonly output: ResolvedOutput; readonly alternative: CodedFormat | undefined } {
   const resolved = output === undefined ? create(OutputSchema) : clone(OutputSchema, output);
-  const format = chooseFormat(source, operations, resolved, path);
-  if (!isCodedFormat(format)) throw notWritten(format, path);
-  const hasLossless = format === Format.WEBP || format === Format.AVIF;
-  if (resolved.lossless === true && !hasLossless) {
-    throw invalidField(
-      `${path}.lossless`,
-      `${formatNames(format).name} has no such choice; WebP and AVIF have`,
-    );
-  }
-  resolved.accept = [];
-  return Object.assign(resolved, { format });
+  const { format, alternative } = chooseFormat(source, operations, resolved, path);
+  if (!isCodedFormat(format))
+    throw invalidField(`${path}.format`, 'is not a format that this version writes');
+  if (source.frames > 1 && !formatNames(format).canAnimate) throw stillFormat(format, path);
+  const settled = Object.assign(resolved, { format, accept: [] });
+  checkOutput(settled, path);
+  return { output: settled, alternative };
 }
 
 function chooseFormat(
@@ -44,24 +50,59 @@ function chooseFormat(
   operations: readonly Operation[],
   output: Output,
   path: string,
-): Format {
-  if (output.format === Format.UNSPECIFIED) return source.format;
-  if (output.format !== Format.AUTO) return output.format;
-  const accept = output.accept.length === 0 ? defaultAccept : output.accept;
-  const isBestAsPng = source.format === Format.PNG || resultHasAlpha(source.hasAlpha, operations);
-  const still = isBestAsPng ? [Format.PNG, Format.JPEG] : [Format.JPEG, Format.PNG];
-  const choice = [Format.AVIF, Format.WEBP, ...still].find((format) => accept.includes(format));
-  if (choice === undefined) {
-    throw invalidField(`${path}.accept`, 'has none of FORMAT_AVIF, FORMAT_WEBP, FORMAT_PNG, FORMAT_JPEG');
+): Choice {
+  if (output.format === Format.UNSPECIFIED) return { format: source.format };
+  if (output.format !== Format.AUTO) return { format: output.format };
+  const isAnimated = source.frames > 1;
+  const fallback = isAnimated ? defaultAnimatedAccept : defaultAccept;
+  const accept = output.accept.length === 0 ? fallback : output.accept;
+  const format = preferred(isAnimated, source, operations).find((format) => accept.includes(format));
+  if (format === undefined) {
+    const names = isAnimated
+      ? 'FORMAT_WEBP and FORMAT_GIF, which hold animations'
+      : 'FORMAT_AVIF, FORMAT_WEBP, FORMAT_PNG, FORMAT_JPEG';
+    throw invalidField(`${path}.accept`, `has none of ${names}`);
   }
-  return choice;
+  const own = source.format;
+  // A result without alpha would not be the same picture.
+  const isPossible = isCodedFormat(own) && (formatNames(own).hasAlpha || !resultHasAlpha(source, operations));
+  return isPossible && own !== format && accept.includes(own) ? { format, alternative: own } : { format };
 }
 
-function resultHasAlpha(sourceHasAlpha: boolean, operations: readonly Operation[]): boolean {
+function preferred(
+  isAnimated: boolean,
+  source: SourceFormat,
+  operations: readonly Operation[],
+): readonly CodedFormat[] {
+  if (isAnimated) return [Format.WEBP, Format.GIF];
+  const isLossless =
+    source.format === Format.PNG || source.format === Format.GIF || source.format === Format.TIFF;
+  const isBestAsPng = isLossless || resultHasAlpha(source, operations);
+  const still = isBestAsPng ? [Format.PNG, Format.JPEG] : [Format.JPEG, Format.PNG];
+  return [Format.AVIF, Format.WEBP, ...still] as const;
+}
+
+function resultHasAlpha(
+  { hasAlpha: sourceHasAlpha }: SourceFormat,
+  operations: readonly Operation[],
+): boolean {
   let hasAlpha = sourceHasAlpha;
   for (const { operation } of operations) {
-    if (operation.case === 'edges') hasAlpha = false;
-    if (operation.case === 'rotate' && isTranslucent(operation.value.background)) hasAlpha = true;
+    switch (operation.case) {
+      case 'edges':
+      case 'flatten':
+        hasAlpha = false;
+        break;
+      case 'rotate':
+      case 'extend':
+      case 'resize':
+        hasAlpha ||= isTranslucent(operation.value.background);
+        break;
+      case 'roundCorners':
+        hasAlpha ||= operation.value.background === undefined || isTranslucent(operation.value.background);
+        break;
+      default:
+    }
   }
   return hasAlpha;
 }
@@ -71,9 +112,9 @@ function isTranslucent(color: string | undefined): boolean {
   return color?.length === 9 && !/ff$/i.test(color);
 }
 
-function notWritten(format: Format, path: string): MeshError {
-  const description = `${enumToJson(FormatSchema, format)} is not written yet`;
-  return new MeshError('UNSUPPORTED_FORMAT', `${path}.format: ${description}`, {
+function stillFormat(format: CodedFormat, path: string): MeshError {
+  const description = `${formatNames(format).name} holds no animation; choose FORMAT_WEBP or FORMAT_GIF, or select_frame first`;
+  return new MeshError('ANIMATION_REFUSED', `${path}.format: ${description}`, {
     violations: [{ field: `${path}.format`, description }],
   });
 }

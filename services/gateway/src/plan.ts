@@ -8,7 +8,6 @@
  */
 import { getOption } from '@bufbuild/protobuf';
 import {
-  Gravity,
   type ImageInfo,
   type Operation,
   OperationSchema,
@@ -17,10 +16,14 @@ import {
   WorkerKind,
 } from '@imagemesh/api';
 import {
+  type CodedFormat,
+  checkFilterPixels,
   checkFormatSize,
   type ImageLimits,
+  isSmartGravity,
   operationName,
   pipelineSizes,
+  planFrames,
   type Size,
   uprightSize,
 } from '@imagemesh/image';
@@ -36,8 +39,10 @@ export interface Stage {
   readonly names: readonly string[];
   /** Predicted work in reference ms. */
   readonly costMs: number;
-  /** Size of the stage's result. */
+  /** Size of the stage's result; behind a trim the largest that it can be. */
   readonly resultSize: Size;
+  /** Frames of the stage's result. */
+  readonly frames: number;
   /** Whether it is the last, which encodes. */
   readonly isFinal: boolean;
 }
@@ -47,6 +52,8 @@ export interface Plan {
   readonly stages: readonly Stage[];
   /** With the format resolved. */
   readonly output: ResolvedOutput;
+  /** Tried beside the output's format; the smaller result wins. */
+  readonly alternative: CodedFormat | undefined;
 }
 
 export interface Pipeline {
@@ -64,13 +71,16 @@ interface Step {
 }
 
 /** The stages of a pipeline. Throws what is wrong with an operation, or which limit its result breaks. */
-export function planPipeline({ info, operations, output, limits, path = '' }: Pipeline): Plan {
+export function planPipeline(pipeline: Pipeline): Plan {
+  const { info, operations, output, limits, path = '' } = pipeline;
   const sizes = pipelineSizes(uprightSize(info), operations, limits, `${path}operations`);
+  const frames = planPipelineFrames(info, operations, `${path}operations`);
   const [sourceSize = uprightSize(info), ...results] = sizes;
   const steps = operations.map(
     (operation, index): Step => ({ operation, result: results[index] ?? sourceSize }),
   );
-  const resolved = resolveOutput(info, operations, output, `${path}output`);
+  const source = { format: info.format, hasAlpha: info.hasAlpha, frames };
+  const { output: resolved, alternative } = resolveOutput(source, operations, output, `${path}output`);
   checkFormatSize(steps.at(-1)?.result ?? sourceSize, resolved.format);
   const runs = cut(steps);
   let size = sourceSize;
@@ -80,33 +90,51 @@ export function planPipeline({ info, operations, output, limits, path = '' }: Pi
       source: index === 0 ? info.format : undefined,
       sourceSize: size,
       steps,
+      frames,
       output: isFinal ? resolved : undefined,
+      alternative: isFinal ? alternative : undefined,
     });
+    if (worker === WorkerKind.FILTER) {
+      checkFilterPixels([size, ...steps.map(({ result }) => result)], operationsOf(steps), limits);
+    }
     size = steps.at(-1)?.result ?? size;
-    const operations = steps.map(({ operation }) => operation);
+    const operations = operationsOf(steps);
     return {
       worker,
       operations,
       names: operations.map((operation) => operationName(operation)),
       costMs,
       resultSize: size,
+      frames,
       isFinal,
     };
   });
-  return { stages, output: resolved };
+  return { stages, output: resolved, alternative };
+}
+
+/**
+ * Frames of the result. Of some animations the head only tells that there are several: then whether a frame is beyond the
+ * last is the worker's to say.
+ */
+function planPipelineFrames(info: ImageInfo, operations: readonly Operation[], path: string): number {
+  const isUncertain = info.frames === 2;
+  return Math.min(
+    info.frames,
+    planFrames(isUncertain ? Number.POSITIVE_INFINITY : info.frames, operations, path).frames,
+  );
+}
+
+function operationsOf(steps: readonly Step[]): readonly Operation[] {
+  return steps.map(({ operation }) => operation);
 }
 
 /** The service that alone does the operation exactly; undefined where either does. */
 export function neededWorker({ operation }: Operation): Worker | undefined {
   if (operation.case === undefined) return undefined;
   if (operation.case === 'rotate' && !isQuarterTurn(operation.value.angle ?? 0)) return WorkerKind.RESIZE;
-  if (operation.case === 'crop' && isSmart(operation.value.gravity)) return WorkerKind.RESIZE;
+  if (operation.case === 'crop' && isSmartGravity(operation.value.gravity)) return WorkerKind.RESIZE;
   const workers = workersOf.get(operation.case) ?? [];
   return workers.length === 1 ? workers[0] : undefined;
-}
-
-function isSmart(gravity: Gravity | undefined): boolean {
-  return gravity === Gravity.ATTENTION || gravity === Gravity.ENTROPY;
 }
 
 /** What the options of the operations say, by the name in the oneof. */

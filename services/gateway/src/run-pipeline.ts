@@ -6,6 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import {
   type BlobRef,
   BlobRefSchema,
+  ColorPolicy,
   Destination,
   EncodedContentSchema,
   Format,
@@ -103,6 +104,8 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
                   value: create(PixelResultSchema, { metadata: plan.output.metadata ?? MetadataPolicy.SAFE }),
                 },
             destination: destinationOf(stage, plan.output.format, isStored),
+            color: plan.output.color ?? ColorPolicy.SRGB,
+            ...(stage.isFinal && { alternative: plan.alternative }),
           });
         } finally {
           await drop(previous);
@@ -111,6 +114,7 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
         report.stages.push(stageReport(stage, reply.header, performance.now() - stageStartedMs));
         if (!stage.isFinal) stageSource = await nextSource(reply, drop);
       }
+      report.encoding = previous?.header.encoding;
       report.durationMs = round(performance.now() - startedMs);
       return await finish(previous, report, drop);
     },
@@ -170,11 +174,15 @@ async function finish(
  * A result that surely fits inline needs no store, so that any replica can do it; where it may not, the replica must
  * share the store.
  */
-function destinationOf({ isFinal, resultSize }: Stage, format: Format, isStored: boolean): Destination {
+function destinationOf(
+  { isFinal, resultSize, frames }: Stage,
+  format: Format,
+  isStored: boolean,
+): Destination {
   if (isFinal && isStored) return Destination.IMAGE;
-  // RGBA; with 16 bits a sample where pixels travel, and in PNG.
-  const pixelBytes = isFinal && format !== Format.PNG ? 4 : 8;
-  const worstBytes = resultSize.width * resultSize.height * pixelBytes + encodedSlackBytes;
+  // RGBA; with 16 bits a sample where pixels travel, and in PNG and TIFF.
+  const isDeep = !isFinal || format === Format.PNG || format === Format.TIFF;
+  const worstBytes = resultSize.width * resultSize.height * (isDeep ? 8 : 4) * frames + encodedSlackBytes;
   return worstBytes <= inlineBytes ? Destination.INLINE : Destination.TEMPORARY;
 }
 

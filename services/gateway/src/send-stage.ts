@@ -2,6 +2,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type BlobRef,
+  type ColorPolicy,
   Destination,
   FilterService,
   ResizeRequestSchema,
@@ -12,6 +13,7 @@ import {
   type WorkSpec,
   WorkSpecSchema,
 } from '@imagemesh/api';
+import type { CodedFormat } from '@imagemesh/image';
 import { formatTraceparent } from '@imagemesh/observe';
 import {
   type ClientWireCall,
@@ -42,6 +44,10 @@ export interface StageRequest {
   readonly source: StageSource;
   readonly result: Extract<WorkSpec['result'], { case: string }>;
   readonly destination: Destination;
+  /** What of the source's colours is kept. */
+  readonly color: ColorPolicy;
+  /** For an encoded result: tried beside its format. */
+  readonly alternative?: CodedFormat | undefined;
 }
 
 /** A stage's reply, held whole. `release` gives back its memory. */
@@ -71,7 +77,8 @@ export async function sendStage(
   { storeId, budget }: { readonly storeId: string; readonly budget: MemoryBudget },
 ): Promise<StageReply> {
   const { stage, source, destination } = request;
-  const needsStore = source.blob !== undefined || destination !== Destination.INLINE;
+  const needsStore =
+    source.blob !== undefined || destination !== Destination.INLINE || stage.names.includes('watermark');
   const wire = openWireCall(pool, {
     path: paths[stage.worker],
     metadata: {
@@ -112,7 +119,7 @@ export async function sendStage(
 
 async function send(
   wire: ClientWireCall,
-  { stage, source, result, destination }: StageRequest,
+  { stage, source, result, destination, color, alternative }: StageRequest,
 ): Promise<void> {
   const spec = create(WorkSpecSchema, {
     content: source.content,
@@ -120,6 +127,8 @@ async function send(
     operations: [...stage.operations],
     result,
     destination,
+    color,
+    ...(alternative !== undefined && { alternativeFormat: alternative }),
     ...(source.blob !== undefined && { blob: source.blob }),
   });
   // FilterRequest is the same on the wire.

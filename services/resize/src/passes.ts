@@ -7,14 +7,21 @@
  * collapse into one turn. What does not fit (a second scaling, a turn by another angle) begins a new pass; pixels go
  * through memory in between.
  */
-import { Fit, FlipDirection, type Operation } from '@imagemesh/api';
+import { ExtendMethod, Fit, FlipDirection, Gravity, Kernel, type Operation } from '@imagemesh/api';
 import {
+  cropRect,
+  extendSides,
+  gravityPlace,
+  type ImageLimits,
   inverseTurn,
   isUpright,
   planResize,
   quarterTurns,
   type Rect,
+  resultSize,
+  type Sides,
   type Size,
+  sidesAround,
   type Turn,
   thenTurn,
   turnedRect,
@@ -27,14 +34,18 @@ export interface Pass {
   /** Cut out of the source, before it is scaled or turned. */
   readonly crop: Rect | undefined;
   /** Scaled to exactly that, still not turned. */
-  readonly scale: Size | undefined;
+  readonly scale: Scale | undefined;
   readonly turn: Turn;
   /** Turned by any angle; then `crop`, `scale` and `turn` are empty. */
   readonly rotate: Rotation | undefined;
   /** Cut out of what came of the above. */
   readonly cropAfter: Rect | undefined;
-  /** Filled up to that size, the image at the rectangle's place. */
+  /** Pixels put around what came of the above. */
   readonly extend: Extension | undefined;
+}
+
+export interface Scale extends Size {
+  readonly kernel: Kernel;
 }
 
 export interface Rotation {
@@ -44,12 +55,11 @@ export interface Rotation {
   readonly background: string;
 }
 
-/** Pixels added at each side. */
-export interface Extension {
-  readonly left: number;
-  readonly top: number;
-  readonly right: number;
-  readonly bottom: number;
+/** Pixels added at each side, and what they show. */
+export interface Extension extends Sides {
+  readonly method: ExtendMethod;
+  /** #RRGGBB or #RRGGBBAA; undefined: transparent, or black where there is no alpha. */
+  readonly background: string | undefined;
 }
 
 const emptyPass: Pass = {
@@ -64,19 +74,19 @@ const emptyPass: Pass = {
 type Step =
   | { readonly kind: 'turn'; readonly turn: Turn }
   | { readonly kind: 'crop'; readonly rect: Rect }
-  | { readonly kind: 'scale'; readonly size: Size }
+  | { readonly kind: 'scale'; readonly scale: Scale }
   | { readonly kind: 'rotate'; readonly rotation: Rotation }
   | { readonly kind: 'extend'; readonly extension: Extension };
 
 /**
  * The passes that do the operations. `stored` is the size of the source as its file has it, `orientation` what makes
- * it upright; `sizes` are those before the first operation (upright) and after each. There is at least one pass.
+ * it upright. There is at least one pass.
  */
 export function planPasses(
   stored: Size,
   orientation: Turn,
   operations: readonly Operation[],
-  sizes: readonly Size[],
+  limits: ImageLimits,
 ): readonly Pass[] {
   const passes: Pass[] = [];
   let pass: Pass = emptyPass;
@@ -92,8 +102,8 @@ export function planPasses(
   };
   take({ kind: 'turn', turn: orientation });
   current = turnedSize(stored, orientation);
-  for (const [index, operation] of operations.entries()) {
-    const result = sizes[index + 1] ?? current;
+  for (const operation of operations) {
+    const result = resultSize(current, operation, limits);
     for (const step of stepsOf(operation, current, result)) {
       take(step);
       current = sizeAfter(step, current, result);
@@ -106,17 +116,28 @@ export function planPasses(
 function stepsOf({ operation }: Operation, size: Size, result: Size): readonly Step[] {
   switch (operation.case) {
     case 'resize': {
+      const { fit, kernel = Kernel.LANCZOS3, gravity = Gravity.CENTER, background } = operation.value;
       const { scaled, result: box } = planResize(size, operation.value);
       const steps: Step[] = [];
-      if (!isSameSize(scaled, size)) steps.push({ kind: 'scale', size: scaled });
+      if (!isSameSize(scaled, size)) steps.push({ kind: 'scale', scale: { ...scaled, kernel } });
       if (isSameSize(scaled, box)) return steps;
-      if (operation.value.fit === Fit.COVER) steps.push({ kind: 'crop', rect: centred(box, scaled) });
-      else steps.push({ kind: 'extend', extension: filling(scaled, box) });
+      if (fit === Fit.COVER) {
+        steps.push({ kind: 'crop', rect: { ...gravityPlace(scaled, box, gravity), ...box } });
+      } else {
+        const sides = sidesAround(scaled, box, gravity);
+        steps.push({ kind: 'extend', extension: { ...sides, method: ExtendMethod.BACKGROUND, background } });
+      }
       return steps;
     }
     case 'crop': {
-      const { left = 0, top = 0 } = operation.value;
-      return isSameSize(size, result) ? [] : [{ kind: 'crop', rect: { left, top, ...result } }];
+      return isSameSize(size, result) ? [] : [{ kind: 'crop', rect: cropRect(size, operation.value) }];
+    }
+    case 'extend': {
+      const { method = ExtendMethod.BACKGROUND, background = '#000000' } = operation.value;
+      const sides = extendSides(size, operation.value);
+      return isSameSize(size, result)
+        ? []
+        : [{ kind: 'extend', extension: { ...sides, method, background } }];
     }
     case 'flip':
       return [{ kind: 'turn', turn: turnOfFlip(operation.value.direction ?? FlipDirection.UNSPECIFIED) }];
@@ -127,7 +148,7 @@ function stepsOf({ operation }: Operation, size: Size, result: Size): readonly S
       return [{ kind: 'rotate', rotation: { angle, background } }];
     }
     default:
-      // `validate` has refused everything else.
+      // What sharp does not do in a pass is not handed to it; see process.ts.
       return [];
   }
 }
@@ -152,7 +173,9 @@ function addStep(pass: Pass, step: Step, size: Size): Pass | undefined {
       return { ...pass, crop: within(pass.crop, turnedRect(step.rect, size, inverseTurn(pass.turn))) };
     case 'scale':
       if (pass.scale !== undefined || pass.rotate !== undefined) return undefined;
-      return { ...pass, scale: turnedSize(step.size, pass.turn) };
+      // The nearest pixel is not the same one from the other side.
+      if (step.scale.kernel === Kernel.NEAREST && !isUpright(pass.turn)) return undefined;
+      return { ...pass, scale: { ...step.scale, ...turnedSize(step.scale, pass.turn) } };
     case 'rotate':
       return isEmpty(pass) ? { ...pass, rotate: step.rotation } : undefined;
     case 'extend':
@@ -169,7 +192,7 @@ function sizeAfter(step: Step, size: Size, result: Size): Size {
     case 'crop':
       return { width: step.rect.width, height: step.rect.height };
     case 'scale':
-      return step.size;
+      return { width: step.scale.width, height: step.scale.height };
     case 'rotate':
     case 'extend':
       return result;
@@ -194,19 +217,6 @@ function within(outer: Rect | undefined, inner: Rect): Rect {
   return outer === undefined
     ? inner
     : { ...inner, left: outer.left + inner.left, top: outer.top + inner.top };
-}
-
-/** The middle of `size`; half a pixel goes right and down, as in sharp. */
-function centred(box: Size, size: Size): Rect {
-  const left = Math.floor((size.width - box.width + 1) / 2);
-  const top = Math.floor((size.height - box.height + 1) / 2);
-  return { left, top, ...box };
-}
-
-function filling(size: Size, box: Size): Extension {
-  const left = Math.floor((box.width - size.width) / 2);
-  const top = Math.floor((box.height - size.height) / 2);
-  return { left, top, right: box.width - size.width - left, bottom: box.height - size.height - top };
 }
 
 function isSameSize(a: Size, b: Size): boolean {

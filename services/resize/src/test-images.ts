@@ -1,6 +1,7 @@
 /** Small images for the tests of this service, and a slow, obvious model of the exact operations. */
 import { create } from '@bufbuild/protobuf';
 import {
+  ColorPolicy,
   type Fit,
   FlipDirection,
   Format,
@@ -134,7 +135,7 @@ export function workOf(source: Source, operations: readonly Operation[], to: Out
     to === 'pixels'
       ? ({ kind: 'pixels', metadata: MetadataPolicy.KEEP } as const)
       : ({ kind: 'encoded', output: to } as const);
-  return { source, operations, sizes, result };
+  return { source, operations, sizes, color: ColorPolicy.SRGB, result };
 }
 
 const call: WorkCall = {
@@ -143,6 +144,7 @@ const call: WorkCall = {
   remainingMs: () => 30_000,
   limits: defaultLimits,
   log: createLogger({ name: 'test', level: 'silent' }),
+  loadImage: () => Promise.reject(new Error('no store here')),
 };
 
 /** The agents of this service, one after the other. */

@@ -1,12 +1,17 @@
 /** Sources as sharp pipelines. */
+import { ColorPolicy } from '@imagemesh/api';
 import sharp, { type Sharp } from 'sharp';
-import type { ImageLimits } from '../limits.ts';
-import type { Pixels, Source } from '../source.ts';
+import { checkFrames, type ImageLimits } from '../limits.ts';
+import { frameOf, type Pixels, type Source } from '../source.ts';
 
 export interface CodecOptions {
   readonly limits: ImageLimits;
   /** What is left of the deadline; sharp counts whole seconds, rounded up, from when a thread takes the work. */
   readonly timeoutMs: number;
+  /** The frame wanted of an animation, from 0. */
+  readonly frame?: number | undefined;
+  /** KEEP: numbers and profile stay as they are, but for CMYK. Default SRGB. */
+  readonly color?: ColorPolicy;
 }
 
 /** A source's pixels as sharp will hand them on. */
@@ -19,34 +24,91 @@ export interface Opened {
   readonly bitDepth: 8 | 16;
   /** Convert to sRGB at the end: sharp leaves deep images with a profile in P3 otherwise. */
   readonly needsProfileFix: boolean;
+  /** The ICC profile that the numbers are of; undefined for sRGB. */
+  readonly iccProfile: Uint8Array | undefined;
 }
 
-/** Opens a source. Nothing is decoded before a result is asked for. */
-export async function openSource(source: Source, { limits, timeoutMs }: CodecOptions): Promise<Opened> {
-  if (source.kind === 'pixels') {
-    const { width, height, channels, bitDepth } = source.content;
-    return openPixels(
-      { data: source.bytes, width, height, channels, bitDepth: bitDepth === 16 ? 16 : 8 },
-      { limits, timeoutMs },
-    );
-  }
+/** Opens a still source, or one frame of an animation. Nothing is decoded before a result is asked for. */
+export async function openSource(source: Source, options: CodecOptions): Promise<Opened> {
+  if (source.kind === 'pixels') return openPixels(frameOf(sourcePixels(source), options.frame ?? 0), options);
   const { header, bytes } = source;
+  const isDeep = header.bitDepth > 8;
+  const isGrey = header.channels === 1 || header.channels === 2;
+  const keepsProfile = options.color === ColorPolicy.KEEP;
+  const { hasProfile, icc, space } =
+    keepsProfile || (isDeep && !isGrey) ? await sharp(bytes, readOptions(options)).metadata() : {};
+  const iccProfile = keepsProfile && space !== 'cmyk' ? icc : undefined;
   const image = sharp(bytes, {
+    ...readOptions(options),
+    ignoreIcc: iccProfile !== undefined,
+    ...(header.frames > 1 && { page: options.frame ?? 0 }),
+  }).timeout({ seconds: timeoutSeconds(options.timeoutMs) });
+  return {
+    image,
+    isGrey,
+    hasAlpha: header.hasAlpha,
+    bitDepth: isDeep ? 16 : 8,
+    needsProfileFix: iccProfile === undefined && isDeep && !isGrey && hasProfile === true,
+    iccProfile,
+  };
+}
+
+/**
+ * All frames of an animation, composed, as RGBA. Undefined where the file turns out to have one frame only: then it is
+ * a still image.
+ */
+export async function decodeFrames(source: Source, options: CodecOptions): Promise<Pixels | undefined> {
+  if (source.kind === 'pixels') {
+    const pixels = sourcePixels(source);
+    return pixels.animation === undefined ? undefined : pixels;
+  }
+  const { bytes } = source;
+  const animated = {
+    ...readOptions(options),
+    limitInputPixels: options.limits.maxAnimationPixels,
+    animated: true,
+  };
+  const { pages = 1, pageHeight = 0, delay = [], loop = 0 } = await sharp(bytes, animated).metadata();
+  if (pages < 2) return undefined;
+  checkFrames({ width: source.header.width, height: pageHeight }, pages, options.limits);
+  const { data, info } = await sharp(bytes, animated)
+    .timeout({ seconds: timeoutSeconds(options.timeoutMs) })
+    .toColourspace('srgb')
+    .ensureAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const delaysMs = Array.from({ length: pages }, (_, frame) => delay[frame] ?? 100);
+  return { ...toPixels(data, { ...info, height: pageHeight }, 8), animation: { delaysMs, plays: loop } };
+}
+
+/** Pixels of a stage before. */
+export function sourcePixels({ bytes, content }: Extract<Source, { kind: 'pixels' }>): Pixels {
+  const { width, height, channels, bitDepth, iccProfile, animation } = content;
+  return {
+    data: bytes,
+    width,
+    height,
+    channels,
+    bitDepth: bitDepth === 16 ? 16 : 8,
+    ...(iccProfile.length > 0 && { iccProfile }),
+    ...(animation !== undefined && { animation }),
+  };
+}
+
+function readOptions({ limits }: CodecOptions) {
+  return {
     // Truncated and corrupt images are refused; what decoders merely warn of (a bad profile, say) is not.
     failOn: 'error',
     limitInputPixels: limits.maxInputPixels,
+    limitInputChannels: limits.maxChannels,
     sequentialRead: true,
     unlimited: false,
-  }).timeout({ seconds: timeoutSeconds(timeoutMs) });
-  const isDeep = header.bitDepth > 8;
-  const isGrey = header.channels === 1 || header.channels === 2;
-  const needsProfileFix = isDeep && !isGrey && (await sharp(bytes).metadata()).hasProfile === true;
-  return { image, isGrey, hasAlpha: header.hasAlpha, bitDepth: isDeep ? 16 : 8, needsProfileFix };
+  } as const;
 }
 
 /** Opens pixels that are in memory. */
 export function openPixels(pixels: Pixels, { limits, timeoutMs }: CodecOptions): Opened {
-  const { width, height, bitDepth } = pixels;
+  const { width, height, bitDepth, iccProfile } = pixels;
   const channels = channelCount(pixels.channels);
   const data = bitDepth === 16 ? asUint16(pixels.data) : pixels.data;
   const image = sharp(data, {
@@ -54,7 +116,7 @@ export function openPixels(pixels: Pixels, { limits, timeoutMs }: CodecOptions):
     limitInputPixels: Math.max(limits.maxInputPixels, limits.maxOutputPixels),
   }).timeout({ seconds: timeoutSeconds(timeoutMs) });
   const hasAlpha = channels === 2 || channels === 4;
-  return { image, isGrey: channels < 3, hasAlpha, bitDepth, needsProfileFix: false };
+  return { image, isGrey: channels < 3, hasAlpha, bitDepth, needsProfileFix: false, iccProfile };
 }
 
 /** Says what the pixels are to be at the end of the pipeline: grey or colour, and how deep. */
@@ -108,6 +170,6 @@ function asUint16(bytes: Uint8Array): Uint16Array {
 }
 
 /** sharp takes whole seconds, 1 to 3600; 0 would mean none. */
-function timeoutSeconds(timeoutMs: number): number {
+export function timeoutSeconds(timeoutMs: number): number {
   return Math.min(3600, Math.max(1, Math.ceil(timeoutMs / 1000)));
 }

@@ -35,6 +35,9 @@ export function readBlocks(bytes: Uint8Array, format: CodedFormat): Metadata {
     case Format.WEBP:
       return readWebp(reader);
     case Format.AVIF:
+    // Their few blocks are not carried over.
+    case Format.GIF:
+    case Format.TIFF:
       return noMetadata;
     default:
       return format satisfies never;

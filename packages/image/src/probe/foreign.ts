@@ -3,10 +3,6 @@ import type { HeadReader } from './reader.ts';
 
 /** Leading bytes (latin1) at an offset. */
 const signatures: readonly { readonly name: string; readonly at: number; readonly bytes: string }[] = [
-  { name: 'GIF', at: 0, bytes: 'GIF87a' },
-  { name: 'GIF', at: 0, bytes: 'GIF89a' },
-  { name: 'TIFF', at: 0, bytes: 'II*\0' },
-  { name: 'TIFF', at: 0, bytes: 'MM\0*' },
   { name: 'BigTIFF', at: 0, bytes: 'II+\0' },
   { name: 'BigTIFF', at: 0, bytes: 'MM\0+' },
   { name: 'PDF', at: 0, bytes: '%PDF-' },

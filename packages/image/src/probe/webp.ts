@@ -37,12 +37,20 @@ export function probeWebp(reader: HeadReader): ImageHeader {
         orientation,
         channels: hasAlpha ? 4 : 3,
         hasAlpha,
-        frames: isAnimated ? 2 : 1,
+        frames: isAnimated ? frameCount(reader) : 1,
       };
     }
     default:
       throw damaged(`it begins with a chunk of the unknown kind ${JSON.stringify(kind)}`);
   }
+}
+
+/** With less than the whole file, 2: that there are several stands in the header, how many does not. */
+function frameCount(reader: HeadReader): number {
+  if (reader.length < reader.total) return 2;
+  let frames = 0;
+  for (const { type } of riffChunks(reader, 30)) if (type === 'ANMF') frames += 1;
+  return Math.max(1, frames);
 }
 
 /** EXIF stands behind the image data. A file that ends before it has none, as far as decoders are concerned. */
