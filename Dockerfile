@@ -6,7 +6,7 @@ COPY . .
 # `prepare` builds the services and the page; then only what runs stays.
 RUN npm ci --no-audit --no-fund \
  && npm prune --omit=dev --ignore-scripts \
- && rm -rf proto third_party test bench examples docs \
+ && rm -rf proto third_party/proto test bench examples docs \
  && find packages services web -type d -name src -prune -exec rm -rf {} +
 
 FROM node:20-bookworm-slim

@@ -9,9 +9,9 @@
  * MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=268435456 as well.
  */
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import sharp from 'sharp';
+import { loadOpencv } from '../services/filter/src/opencv.ts';
 import { median } from './statistics.ts';
 
 interface Raster {
@@ -33,7 +33,7 @@ const rounds = 5;
 sharp.concurrency(1);
 sharp.cache(false);
 if (isMainThread) await measure();
-else serve();
+else await serve();
 
 async function measure(): Promise<void> {
   const [path] = process.argv.slice(2);
@@ -93,16 +93,8 @@ async function run(worker: Worker, way: Way, jpeg: Uint8Array): Promise<void> {
   if (way === 'copy' && 'data' in answer) await encode(answer);
 }
 
-function serve(): void {
-  // The part of OpenCV that is used here.
-  const { cv } = createRequire(import.meta.url)('opencv-wasm') as {
-    cv: {
-      Mat: new (...of: number[]) => { data: Uint8Array; delete(): void };
-      Size: new (width: number, height: number) => object;
-      CV_8UC3: number;
-      blur(source: object, target: object, size: object): void;
-    };
-  };
+async function serve(): Promise<void> {
+  const cv = await loadOpencv();
   parentPort?.on('message', async ({ way, jpeg, raster: given }: Ask) => {
     const raster = given ?? (await decode(jpeg ?? new Uint8Array(0)));
     const { width, height } = raster;

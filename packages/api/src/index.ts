@@ -3,6 +3,7 @@
  * protocols it uses (google.rpc, grpc.health.v1, grpc.reflection).
  */
 
+export { type FieldRules as ValidationRules, field } from './gen/buf/validate/validate_pb.ts';
 export * from './gen/google/rpc/error_details_pb.ts';
 export { type Status, StatusSchema } from './gen/google/rpc/status_pb.ts';
 export * as health from './gen/grpc/health/v1/health_pb.ts';

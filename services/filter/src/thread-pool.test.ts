@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { Format, MetadataPolicy } from '@imagemesh/api';
+import { ColorPolicy, Format, MetadataPolicy } from '@imagemesh/api';
 import { defaultLimits } from '@imagemesh/image';
 import { MeshError } from '@imagemesh/rpc';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -37,6 +37,7 @@ const request: ThreadRequest = {
   },
   operations: [],
   metadata: MetadataPolicy.STRIP,
+  color: ColorPolicy.SRGB,
   limits: defaultLimits,
   timeoutMs: 1000,
 };

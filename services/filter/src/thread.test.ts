@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
+  ColorPolicy,
   Format,
   MetadataPolicy,
   type Operation,
@@ -194,9 +195,17 @@ async function run(
 ) {
   const operations: Operation[] = steps.map((operation) => create(OperationSchema, { operation }));
   const sizes = pipelineSizes(sourceSize(source), operations, defaultLimits);
-  const work: Work = { source, operations, sizes, result };
+  const work: Work = { source, operations, sizes, color: ColorPolicy.SRGB, result };
   const log = createLogger({ name: 'test', level: 'silent' });
-  const call: WorkCall = { requestId: 'r', signal, remainingMs: () => 10_000, limits: defaultLimits, log };
+  const loadImage = () => Promise.reject(new Error('no store here'));
+  const call: WorkCall = {
+    requestId: 'r',
+    signal,
+    remainingMs: () => 10_000,
+    limits: defaultLimits,
+    log,
+    loadImage,
+  };
   const picture = await process(pool, work, call);
   onProcessed();
   return format(picture, work, call);

@@ -8,6 +8,7 @@
  */
 import { getOption } from '@bufbuild/protobuf';
 import {
+  type Format,
   type ImageInfo,
   type Operation,
   OperationSchema,
@@ -71,34 +72,63 @@ interface Step {
 }
 
 /** The stages of a pipeline. Throws what is wrong with an operation, or which limit its result breaks. */
-export function planPipeline(pipeline: Pipeline): Plan {
-  const { info, operations, output, limits, path = '' } = pipeline;
-  const sizes = pipelineSizes(uprightSize(info), operations, limits, `${path}operations`);
+export function planPipeline({ info, operations, output, limits, path = '' }: Pipeline): Plan {
+  const size = uprightSize(info);
   const frames = planPipelineFrames(info, operations, `${path}operations`);
-  const [sourceSize = uprightSize(info), ...results] = sizes;
+  const source = { format: info.format, hasAlpha: info.hasAlpha, frames };
+  const resolved = resolveOutput(source, operations, output, `${path}output`);
+  const stages = planStages({
+    format: info.format,
+    size,
+    frames,
+    operations,
+    ...resolved,
+    limits,
+    path: `${path}operations`,
+  });
+  checkFormatSize(stages.at(-1)?.resultSize ?? size, resolved.output.format);
+  return { stages, ...resolved };
+}
+
+export interface StagesInput {
+  /** The format decoded; undefined for pixels. */
+  readonly format: Format | undefined;
+  /** Upright. */
+  readonly size: Size;
+  readonly frames: number;
+  readonly operations: readonly Operation[];
+  /** Undefined: the last stage gives pixels. */
+  readonly output: ResolvedOutput | undefined;
+  readonly alternative: CodedFormat | undefined;
+  readonly limits: ImageLimits;
+  /** Path of the operations, for errors. */
+  readonly path: string;
+}
+
+/** The stages of operations on an image of that size; at least one. */
+export function planStages(input: StagesInput): readonly Stage[] {
+  const { format, frames, operations, output, alternative, limits, path } = input;
+  const [sourceSize = input.size, ...results] = pipelineSizes(input.size, operations, limits, path);
   const steps = operations.map(
     (operation, index): Step => ({ operation, result: results[index] ?? sourceSize }),
   );
-  const source = { format: info.format, hasAlpha: info.hasAlpha, frames };
-  const { output: resolved, alternative } = resolveOutput(source, operations, output, `${path}output`);
-  checkFormatSize(steps.at(-1)?.result ?? sourceSize, resolved.format);
   const runs = cut(steps);
   let size = sourceSize;
-  const stages = runs.map(({ worker, steps }, index): Stage => {
+  return runs.map(({ worker, steps }, index): Stage => {
     const isFinal = index === runs.length - 1;
+    const operations = steps.map(({ operation }) => operation);
     const costMs = estimateStage({
-      source: index === 0 ? info.format : undefined,
+      source: index === 0 ? format : undefined,
       sourceSize: size,
       steps,
       frames,
-      output: isFinal ? resolved : undefined,
+      output: isFinal ? output : undefined,
       alternative: isFinal ? alternative : undefined,
     });
     if (worker === WorkerKind.FILTER) {
-      checkFilterPixels([size, ...steps.map(({ result }) => result)], operationsOf(steps), limits);
+      checkFilterPixels([size, ...steps.map(({ result }) => result)], operations, limits);
     }
     size = steps.at(-1)?.result ?? size;
-    const operations = operationsOf(steps);
     return {
       worker,
       operations,
@@ -109,7 +139,6 @@ export function planPipeline(pipeline: Pipeline): Plan {
       isFinal,
     };
   });
-  return { stages, output: resolved, alternative };
 }
 
 /**
@@ -122,10 +151,6 @@ function planPipelineFrames(info: ImageInfo, operations: readonly Operation[], p
     info.frames,
     planFrames(isUncertain ? Number.POSITIVE_INFINITY : info.frames, operations, path).frames,
   );
-}
-
-function operationsOf(steps: readonly Step[]): readonly Operation[] {
-  return steps.map(({ operation }) => operation);
 }
 
 /** The service that alone does the operation exactly; undefined where either does. */

@@ -4,15 +4,19 @@
  */
 import { create } from '@bufbuild/protobuf';
 import {
+  AnalysisResultSchema,
   type BlobRef,
   BlobRefSchema,
   ColorPolicy,
   Destination,
   EncodedContentSchema,
   Format,
+  type ImageAnalysis,
   type ImageInfo,
   MetadataPolicy,
+  type PixelContent,
   PixelResultSchema,
+  type StageReport,
   StageReportSchema,
   type TransformReport,
   TransformReportSchema,
@@ -32,6 +36,14 @@ export type PipelineSource = { readonly info: ImageInfo; readonly sizeBytes: num
   | { readonly blob: BlobRef }
 );
 
+/** Pixels that several pipelines begin with. Call `release` once, when the last of them is over. */
+export interface HeldPixels {
+  readonly source: StageSource;
+  readonly content: PixelContent;
+  readonly reports: readonly StageReport[];
+  release(): Promise<void>;
+}
+
 /** A result held whole. Call `release` once, in `finally`. */
 export interface PipelineResult {
   readonly info: ImageInfo;
@@ -45,13 +57,27 @@ export interface PipelineResult {
 }
 
 export interface PipelineRunner {
-  /** `isStored`: the replica saves the result as an image (without a claim) instead of sending it. */
+  /**
+   * Runs a plan on an encoded image, or on pixels that a call of `decode` holds. `isStored`: the replica saves the result
+   * as an image (without a claim) instead of sending it.
+   */
   run(
     call: CallContext,
-    source: PipelineSource,
+    source: PipelineSource | HeldPixels,
     plan: Plan,
     options?: { isStored?: boolean },
   ): Promise<PipelineResult>;
+  /** Runs stages into pixels. */
+  decode(call: CallContext, source: PipelineSource, plan: PixelPlan): Promise<HeldPixels>;
+  /** Measures an image. */
+  analyze(call: CallContext, source: PipelineSource, stage: Stage): Promise<ImageAnalysis>;
+}
+
+export interface PixelPlan {
+  readonly stages: readonly Stage[];
+  /** What later stages may want. */
+  readonly metadata: MetadataPolicy;
+  readonly color: ColorPolicy;
 }
 
 export interface PipelineParts {
@@ -84,44 +110,82 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
     if (key?.case === 'temporaryId') await store.deleteTemporary(key.value).catch(() => {});
   }
 
+  /** Runs the stages one after the other; `request` says what each is to give. The last reply is the caller's to drop. */
+  async function runStages(
+    call: CallContext,
+    first: StageSource,
+    stages: readonly Stage[],
+    request: (stage: Stage) => Omit<StageRequest, 'stage' | 'source'>,
+  ): Promise<{ readonly reply: StageReply; readonly reports: StageReport[] }> {
+    const reports: StageReport[] = [];
+    let source = first;
+    let previous: StageReply | undefined;
+    for (const stage of stages) {
+      const startedMs = performance.now();
+      let reply: StageReply;
+      try {
+        reply = await runStage(call, { stage, source, ...request(stage) });
+      } finally {
+        await drop(previous);
+      }
+      previous = reply;
+      reports.push(stageReport(stage, reply.header, performance.now() - startedMs));
+      if (stage !== stages.at(-1)) source = await pixelSource(reply, drop);
+    }
+    if (previous === undefined) throw new MeshError('INTERNAL', 'a plan without stages');
+    return { reply: previous, reports };
+  }
+
   return {
     async run(call, source, plan, { isStored = false } = {}) {
       const startedMs = performance.now();
-      const report = create(TransformReportSchema);
-      let stageSource = firstSource(source);
-      let previous: StageReply | undefined;
-      for (const stage of plan.stages) {
-        const stageStartedMs = performance.now();
-        let reply: StageReply;
-        try {
-          reply = await runStage(call, {
-            stage,
-            source: stageSource,
-            result: stage.isFinal
-              ? { case: 'output', value: plan.output }
-              : {
-                  case: 'pixelResult',
-                  value: create(PixelResultSchema, { metadata: plan.output.metadata ?? MetadataPolicy.SAFE }),
-                },
-            destination: destinationOf(stage, plan.output.format, isStored),
-            color: plan.output.color ?? ColorPolicy.SRGB,
-            ...(stage.isFinal && { alternative: plan.alternative }),
-          });
-        } finally {
-          await drop(previous);
-        }
-        previous = reply;
-        report.stages.push(stageReport(stage, reply.header, performance.now() - stageStartedMs));
-        if (!stage.isFinal) stageSource = await nextSource(reply, drop);
-      }
-      report.encoding = previous?.header.encoding;
-      report.durationMs = round(performance.now() - startedMs);
-      return await finish(previous, report, drop);
+      const color = plan.output.color ?? ColorPolicy.SRGB;
+      const metadata = plan.output.metadata ?? MetadataPolicy.SAFE;
+      const { reply, reports } = await runStages(call, firstSource(source), plan.stages, (stage) => ({
+        result: stage.isFinal ? { case: 'output', value: plan.output } : pixelResult(metadata),
+        destination: destinationOf(stage, plan.output.format, isStored),
+        color,
+        ...(stage.isFinal && { alternative: plan.alternative }),
+      }));
+      const report = create(TransformReportSchema, {
+        stages: 'reports' in source ? [...source.reports, ...reports] : reports,
+        durationMs: round(performance.now() - startedMs),
+        encoding: reply.header.encoding,
+      });
+      return await finish(reply, report, drop);
+    },
+
+    async decode(call, source, { stages, metadata, color }) {
+      const { reply, reports } = await runStages(call, firstSource(source), stages, (stage) => ({
+        result: pixelResult(metadata),
+        destination: destinationOf({ ...stage, isFinal: false }, Format.UNSPECIFIED, false),
+        color,
+      }));
+      const pixels = await pixelSource(reply, drop);
+      return { source: pixels, content: pixels.content.value, reports, release: () => drop(reply) };
+    },
+
+    async analyze(call, source, stage) {
+      const { reply } = await runStages(call, firstSource(source), [stage], () => ({
+        result: { case: 'analysis', value: create(AnalysisResultSchema) },
+        destination: Destination.INLINE,
+        color: ColorPolicy.SRGB,
+      }));
+      await drop(reply);
+      const { content } = reply.header;
+      if (content.case !== 'analysis')
+        throw new MeshError('INTERNAL', 'an inner service did not measure the image');
+      return content.value;
     },
   };
 }
 
-function firstSource(source: PipelineSource): StageSource {
+function pixelResult(metadata: MetadataPolicy): StageRequest['result'] {
+  return { case: 'pixelResult', value: create(PixelResultSchema, { metadata }) };
+}
+
+function firstSource(source: PipelineSource | HeldPixels): StageSource {
+  if ('reports' in source) return source.source;
   return {
     content: { case: 'encoded', value: create(EncodedContentSchema, { format: source.info.format }) },
     sizeBytes: source.sizeBytes,
@@ -129,10 +193,10 @@ function firstSource(source: PipelineSource): StageSource {
   };
 }
 
-async function nextSource(
+async function pixelSource(
   reply: StageReply,
   drop: (reply: StageReply) => Promise<void>,
-): Promise<StageSource> {
+): Promise<StageSource & { readonly content: { readonly case: 'pixels'; readonly value: PixelContent } }> {
   const { header, bytes } = reply;
   if (header.content.case !== 'pixels') {
     await drop(reply);
@@ -142,11 +206,10 @@ async function nextSource(
 }
 
 async function finish(
-  reply: StageReply | undefined,
+  reply: StageReply,
   report: TransformReport,
   drop: (reply: StageReply) => Promise<void>,
 ): Promise<PipelineResult> {
-  if (reply === undefined) throw new MeshError('INTERNAL', 'a plan without stages');
   const { header, bytes } = reply;
   const key = header.blob?.key;
   const held =

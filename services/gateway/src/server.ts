@@ -27,6 +27,7 @@ import {
 } from '@imagemesh/rpc';
 import { type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
+import { createAnalyze } from './analyses.ts';
 import { createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
@@ -36,6 +37,7 @@ import { createJobs, createNoJobs, type Jobs } from './jobs/jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createMeters } from './meters.ts';
+import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
 import { imagesRoute } from './rest/images.ts';
 import { createRest } from './rest/index.ts';
@@ -93,6 +95,9 @@ export async function startGateway(config: Config): Promise<RunningService> {
     balancers,
     feed,
     jobs,
+    render: createRender({ sources, runner, limits: imageLimits, deadlines: calls, admission }),
+    analyze: createAnalyze({ runner, limits: imageLimits, deadlines: calls, admission }),
+    imageLimits,
     limits: {
       maxInputBytes: imageLimits.maxInputBytes,
       maxMessageBytes: imageLimits.maxInputBytes + messageSlackBytes,

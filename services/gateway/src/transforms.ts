@@ -9,6 +9,7 @@ import type { Meters } from './meters.ts';
 import { planPipeline } from './plan.ts';
 import type { PipelineResult, PipelineRunner } from './run-pipeline.ts';
 import type { ReadySource, Sources } from './source.ts';
+import { checkWatermarks } from './watermarks.ts';
 
 export interface Transforms {
   readonly sources: Sources;
@@ -37,6 +38,7 @@ export function createTransforms(parts: TransformParts): Transforms {
     sources,
     async run(call, source, operations, output) {
       const plan = planPipeline({ info: source.info, operations, output, limits: imageLimits });
+      await checkWatermarks(sources, call, operations);
       const result = await admission.run(() =>
         withDeadline(call, deadlines, (context) => runner.run(context, source, plan)),
       );

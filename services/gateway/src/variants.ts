@@ -7,10 +7,16 @@ import type { CallContext } from './call.ts';
 import { planPipeline } from './plan.ts';
 import type { PipelineRunner } from './run-pipeline.ts';
 import type { Sources } from './source.ts';
+import { checkWatermarks } from './watermarks.ts';
 
 export interface Variants {
   /** Throws what a variant breaks; `field` is its path, "variants[0]". */
-  checkVariant(info: ImageInfo, variant: Variant, field: string): void;
+  checkVariant(
+    call: { readonly owner: string },
+    info: ImageInfo,
+    variant: Variant,
+    field: string,
+  ): Promise<void>;
   /** The stored result, not yet claimed. */
   runVariant(call: CallContext, source: Image, variant: Variant): Promise<Image>;
 }
@@ -23,8 +29,9 @@ export interface VariantParts {
 
 export function createVariants({ sources, runner, limits }: VariantParts): Variants {
   return {
-    checkVariant(info, { operations, output }, field) {
+    async checkVariant(call, info, { operations, output }, field) {
       planPipeline({ info, operations, output, limits, path: `${field}.` });
+      await checkWatermarks(sources, call, operations, `${field}.operations`);
     },
 
     async runVariant(call, { id }, { operations, output }) {

@@ -33,7 +33,7 @@ export interface CreateJobParts {
   /** Checks and stores an image, and claims it for the caller. */
   readonly storeImage: (call: JobCall, bytes: Uint8Array) => Promise<Image>;
   /** Throws if the variant cannot be made of such an image; `field` goes before the path of what is wrong. */
-  readonly checkVariant: (info: ImageInfo, variant: Variant, field: string) => void;
+  readonly checkVariant: (call: JobCall, info: ImageInfo, variant: Variant, field: string) => Promise<void>;
   readonly now: () => number;
 }
 
@@ -63,9 +63,9 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
     const { info } = source;
     if (info === undefined)
       throw new MeshError('INTERNAL', `image ${source.id} was stored without its header`);
-    variants.forEach((variant, at) => {
-      parts.checkVariant(info, variant, `variants[${at}]`);
-    });
+    for (const [at, variant] of variants.entries()) {
+      await parts.checkVariant(call, info, variant, `variants[${at}]`);
+    }
 
     const id = key === undefined ? nextId() : await reserve(key, request.requestId, digest, known);
     const record = newRecord({

@@ -86,7 +86,7 @@ function startGateway(runVariant: RunVariant, { ackWaitMs = 1000, concurrency = 
     concurrency,
     gatewayId: `gateway-${gateways.length}`,
     storeImage: async (_call, bytes) => claims.add('anonymous', toImage(Buffer.from(bytes).toString())),
-    checkVariant: (_info, { name }, field) => {
+    checkVariant: async (_call, _info, { name }, field) => {
       if (name === 'bad') throw new MeshError('OPERATION_OUT_OF_BOUNDS', `${field} is bad`);
     },
     runVariant,

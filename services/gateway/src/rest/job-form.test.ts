@@ -74,7 +74,7 @@ test('a request_id comes along', () => {
 test('what is wrong is named', () => {
   expect(violation('resize', { width: '800' })).toContain('image: must be the id');
   expect(violation('resize', { image: 'cat.jpg', width: '800' })).toContain('image: must be an image id');
-  expect(violation('resize', { image })).toContain('width, height or both must be given');
+  expect(violation('resize', { image })).toContain('width, height or both, or percent must be given');
   expect(violation('resize', { image, width: '0' })).toContain('width: ');
   expect(violation('resize', { image, width: '-5' })).toContain('width: ');
   expect(violation('resize', { image, width: '99999999999999' })).toContain('width: must be a whole number');

@@ -1,21 +1,28 @@
 /** The RPCs of the gateway: which there are, and by which way each is reached. */
 import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
+import type { ImageLimits } from '@imagemesh/image';
 import { type ConnectRouter, type StreamHandler, type WireHandlerOptions, wireHandler } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
+import type { Analyze } from '../analyses.ts';
 import type { Balancers } from '../balancers.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Render } from '../render.ts';
 import type { ReplicaFeed } from '../replica-feed.ts';
 import type { StoreImage } from '../store-image.ts';
 import type { Transforms } from '../transforms.ts';
+import { analyzeImage } from './analyze-image.ts';
 import { createJob } from './create-job.ts';
 import { downloadImage } from './download-image.ts';
 import { drainReplica } from './drain-replica.ts';
+import { explainTransform } from './explain-transform.ts';
 import { getImage } from './get-image.ts';
 import { getJob } from './get-job.ts';
+import { listOperations } from './list-operations.ts';
 import { listReplicas } from './list-replicas.ts';
 import { withNotServed } from './not-served.ts';
 import { connectDownload, connectTransfer, connectUnary, connectUpload, connectWatch } from './on-connect.ts';
 import { type WireServe, wireDownload, wireTransfer, wireUnary, wireUpload } from './on-wire.ts';
+import { render } from './render.ts';
 import { transform } from './transform.ts';
 import { transformStream } from './transform-stream.ts';
 import { uploadImage } from './upload-image.ts';
@@ -30,6 +37,9 @@ export interface RpcParts {
   readonly balancers: Balancers;
   readonly feed: ReplicaFeed;
   readonly jobs: Jobs;
+  readonly render: Render;
+  readonly analyze: Analyze;
+  readonly imageLimits: ImageLimits;
   readonly limits: RpcLimits;
 }
 
@@ -47,6 +57,7 @@ export const services = [ImageService, UploadService, JobService, BalancerServic
 export function createRpcs(parts: RpcParts) {
   const { transforms, storeImage, claims, store, balancers, feed, jobs, limits } = parts;
   const { bodyTimeoutMs } = limits;
+  const { sources } = transforms;
   const image = {
     transform: transform(transforms, limits),
     transformStream: transformStream(transforms, store),
@@ -64,6 +75,10 @@ export function createRpcs(parts: RpcParts) {
         uploadImage: connectUpload(image.uploadImage),
         downloadImage: connectDownload(image.downloadImage, bodyTimeoutMs),
         getImage: connectUnary(image.getImage),
+        render: connectWatch(render(sources, parts.render, store)),
+        analyzeImage: connectUnary(analyzeImage(sources, parts.analyze)),
+        listOperations: connectUnary(listOperations()),
+        explainTransform: connectUnary(explainTransform(sources, parts.imageLimits)),
       }),
     );
     router.service(
