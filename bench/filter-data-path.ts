@@ -9,9 +9,10 @@
  * MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=268435456 as well.
  */
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import sharp from 'sharp';
-import { loadOpencv } from '../services/filter/src/opencv.ts';
 import { median } from './statistics.ts';
 
 interface Raster {
@@ -94,7 +95,16 @@ async function run(worker: Worker, way: Way, jpeg: Uint8Array): Promise<void> {
 }
 
 async function serve(): Promise<void> {
-  const cv = await loadOpencv();
+  // The part of OpenCV that is used here.
+  interface OpenCv {
+    Mat: new (...of: number[]) => { data: Uint8Array; delete(): void };
+    Size: new (width: number, height: number) => object;
+    CV_8UC3: number;
+    blur(source: object, target: object, size: object): void;
+  }
+  const folder = new URL('../third_party/opencv/', import.meta.url);
+  const load = createRequire(import.meta.url)(fileURLToPath(new URL('opencv.cjs', folder)));
+  const cv: OpenCv = await load({ wasmBinary: await readFile(new URL('opencv.wasm', folder)) });
   parentPort?.on('message', async ({ way, jpeg, raster: given }: Ask) => {
     const raster = given ?? (await decode(jpeg ?? new Uint8Array(0)));
     const { width, height } = raster;

@@ -136,13 +136,15 @@ describe('what is not served', () => {
   it('says so by name, unary and streaming', async () => {
     const refusal = {
       reason: 'NOT_IMPLEMENTED',
-      metadata: { method: 'imagemesh.v1.ImageService/ListOperations' },
+      metadata: { method: 'imagemesh.v1.ImageService/ListImages' },
     };
-    await expect(images.listOperations({})).rejects.toMatchObject(refusal);
-    const rendering = images.render({ source: request.source, variants: [{}] } as never);
-    await expect(rendering[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    await expect(images.listImages({})).rejects.toMatchObject(refusal);
+    const jobs = createGrpcClient(JobService, gateway.address);
+    const watching = jobs.watchJobs({} as never);
+    await expect(watching[Symbol.asyncIterator]().next()).rejects.toMatchObject({
       reason: 'NOT_IMPLEMENTED',
     });
+    jobs.close();
   });
 
   it('are jobs without NATS: unavailable, not unimplemented', async () => {

@@ -58,6 +58,18 @@ test('a form of each kind is the operation that it names', () => {
   });
 });
 
+test('lists of numbers are written with commas', () => {
+  const fields = new Map([
+    ['image', image],
+    ['filter', 'convolve'],
+    ['kernel', '0, -1, 0, -1, 5, -1, 0, -1, 0'],
+  ]);
+  expect(formToJob('filter', fields).variants[0]?.operations[0]?.operation).toMatchObject({
+    case: 'convolve',
+    value: { kernel: [0, -1, 0, -1, 5, -1, 0, -1, 0] },
+  });
+});
+
 test('a request_id comes along', () => {
   expect(
     formToJob(
@@ -85,7 +97,10 @@ test('what is wrong is named', () => {
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(
     'colour: is not known; known are image, request_id, width',
   );
-  expect(violation('crop', { image, left: '1' })).toContain('width: ');
+  expect(violation('crop', { image, left: '1', gravity: 'top' })).toContain('only one of');
+  expect(violation('filter', { image, filter: 'convolve', kernel: '1,two' })).toContain(
+    'kernel: must be a number',
+  );
   expect(violation('filter', { image })).toContain('filter: must be one of blur, gaussian_blur');
   expect(violation('filter', { image, filter: 'resize', width: '3' })).toContain('filter: must be one of');
   expect(violation('filter', { image, filter: 'blur', size: '4' })).toContain('size: must be odd');

@@ -91,15 +91,20 @@ function toJsonValue(field: DescField, text: string): JsonValue {
     case 'enum':
       return enumName(field, trimmed);
     case 'list':
-      return trimmed.split(',').map((item) => enumName(field, item.trim()));
+      return trimmed.split(',').map((item) => listItem(field, item.trim()));
     case 'scalar':
-      return scalar(field, trimmed);
+      return scalar(field, field.scalar, trimmed);
     case 'message':
     case 'map':
       throw invalidField(field.name, 'cannot be given in a form');
     default:
       return field satisfies never;
   }
+}
+
+/** Lists are written with commas. */
+function listItem(field: DescField & { readonly fieldKind: 'list' }, text: string): JsonValue {
+  return field.listKind === 'scalar' ? scalar(field, field.scalar, text) : enumName(field, text);
 }
 
 /** "cover" for FIT_COVER, "jpg" for FORMAT_JPEG; the full name does too. */
@@ -113,8 +118,8 @@ function enumName(field: DescField, text: string): string {
   throw invalidField(field.name, `must be one of ${names.join(', ')}`);
 }
 
-function scalar(field: DescField & { readonly fieldKind: 'scalar' }, text: string): JsonValue {
-  switch (field.scalar) {
+function scalar(field: DescField, type: ScalarType, text: string): JsonValue {
+  switch (type) {
     case ScalarType.BOOL: {
       if (/^(true|1|on|yes)$/i.test(text)) return true;
       if (/^(false|0|off|no)$/i.test(text)) return false;
