@@ -5,10 +5,13 @@ import {
   type ListOperationsResponse,
   ListOperationsResponseSchema,
 } from '@imagemesh/api';
-import { listOperations as describe } from '../catalogue.ts';
+import { listOperations as describe, listOutputParameters } from '../catalogue.ts';
 import type { Unary } from './call-shapes.ts';
 
 export function listOperations(): Unary<ListOperationsRequest, ListOperationsResponse> {
-  const response = create(ListOperationsResponseSchema, { operations: [...describe()] });
+  const response = create(ListOperationsResponseSchema, {
+    operations: [...describe()],
+    outputParameters: [...listOutputParameters()],
+  });
   return async () => response;
 }
