@@ -21,6 +21,10 @@ found=$(version_of MAJOR).$(version_of MINOR).$(version_of REVISION)
 ln -sfn "$sources" /tmp/opencv
 sources=/tmp/opencv
 
+# Rounding: halves to even, as everywhere else in OpenCV, and negative numbers like positive ones.
+grep -q wasm_f32x4_nearest "$sources/modules/core/include/opencv2/core/hal/intrin_wasm.hpp" ||
+  patch -p1 -d "$sources" <"$here/rounding.patch"
+
 export EMSCRIPTEN=${EMSCRIPTEN:-/usr/share/emscripten}
 python3 "$sources/platforms/js/build_js.py" "$build" \
   --emscripten_dir="$EMSCRIPTEN" \
