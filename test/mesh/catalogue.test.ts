@@ -83,7 +83,7 @@ describe('animations', () => {
     expect((await errorOf(trimmed)).message).toContain('operations[0].trim');
     const second = { operation: { case: 'selectFrame' as const, value: { index: 1 } } };
     const { data } = await images.transform({ source, operations: [second], output: { format: Format.PNG } });
-    expect((await pixelsOf(data)).at(5, 5)).toEqual([0, 255, 0]);
+    expect((await pixelsOf(data)).at(5, 5).slice(0, 3)).toEqual([0, 255, 0]);
     const beyond = { operation: { case: 'selectFrame' as const, value: { index: 3 } } };
     expect((await errorOf(images.transform({ source, operations: [beyond] }))).reason).toBe(
       'OPERATION_OUT_OF_BOUNDS',
@@ -194,7 +194,7 @@ describe('Render', () => {
     ];
     const made = await collect(images.render({ source, variants }));
     expect(made.map(({ name }) => name).sort()).toEqual(['2', 'slow', 'small']);
-    expect(made.at(-1)?.name).toBe('slow');
+    expect(made[0]?.name).toBe('small');
     const small = made.find(({ name }) => name === 'small');
     expect((await pixelsOf(small?.bytes ?? Buffer.alloc(0))).width).toBe(40);
     // The shared decode, then what is the variant's own.

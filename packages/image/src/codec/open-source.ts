@@ -3,6 +3,7 @@ import { ColorPolicy } from '@imagemesh/api';
 import sharp, { type Sharp } from 'sharp';
 import { checkFrames, type ImageLimits } from '../limits.ts';
 import { frameOf, type Pixels, type Source } from '../source.ts';
+import { translateSharpError } from './sharp-errors.ts';
 
 export interface CodecOptions {
   readonly limits: ImageLimits;
@@ -36,7 +37,7 @@ export async function openSource(source: Source, options: CodecOptions): Promise
   const isGrey = header.channels === 1 || header.channels === 2;
   const keepsProfile = options.color === ColorPolicy.KEEP;
   const { hasProfile, icc, space } =
-    keepsProfile || (isDeep && !isGrey) ? await sharp(bytes, readOptions(options)).metadata() : {};
+    keepsProfile || (isDeep && !isGrey) ? await metadataOf(bytes, options) : {};
   const iccProfile = keepsProfile && space !== 'cmyk' ? icc : undefined;
   const image = sharp(bytes, {
     ...readOptions(options),
@@ -51,6 +52,14 @@ export async function openSource(source: Source, options: CodecOptions): Promise
     needsProfileFix: iccProfile === undefined && isDeep && !isGrey && hasProfile === true,
     iccProfile,
   };
+}
+
+async function metadataOf(bytes: Uint8Array, options: CodecOptions) {
+  try {
+    return await sharp(bytes, readOptions(options)).metadata();
+  } catch (error) {
+    throw translateSharpError(error);
+  }
 }
 
 /**

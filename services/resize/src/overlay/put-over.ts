@@ -74,9 +74,7 @@ async function compose(
   const { data, info } = await layer.raw().toBuffer({ resolveWithObject: true });
   const base = openPixels(await runToPixels({ ...opened, isGrey: false }, 8, 'pixels'), options);
   const raw = { width: info.width, height: info.height, channels: 4 } as const;
-  return {
-    ...base,
-    image: base.image.composite([{ input: data, raw, ...place }]),
-    hasAlpha: opened.hasAlpha,
-  };
+  const image = base.image.composite([{ input: data, raw, ...place }]);
+  // Composing gives alpha to what had none, all of it opaque.
+  return { ...base, image: base.hasAlpha ? image : image.removeAlpha() };
 }
