@@ -84,8 +84,13 @@ describe('a request that breaks a rule', () => {
     await expect(
       client.transform({ ...good, operations: [{ operation: { case: 'resize', value: {} } }] }),
     ).rejects.toMatchObject({
-      message: 'operations[0].resize: width, height or both must be given',
-      violations: [{ field: 'operations[0].resize', description: 'width, height or both must be given' }],
+      message: 'operations[0].resize: either width, height or both, or percent must be given',
+      violations: [
+        {
+          field: 'operations[0].resize',
+          description: 'either width, height or both, or percent must be given',
+        },
+      ],
     });
     await expect(client.transform({ ...good, operations: [{}] })).rejects.toMatchObject({
       violations: [{ field: 'operations[0].operation' }],

@@ -34,6 +34,8 @@ export class FilterThread {
   readonly ready: Promise<void>;
   /** Resolves once the thread is gone. */
   readonly exited: Promise<void>;
+  /** By performance.now(). */
+  readonly startedMs = performance.now();
   readonly #worker: Worker;
   readonly #cancelFlag: Int32Array;
   #pending: Pending | undefined;

@@ -186,6 +186,13 @@ describe('a thread is replaced', () => {
     expect(replaced).toContain('jobs');
   });
 
+  it('when it is old', async () => {
+    startPool([answers], { maxAgeMs: 0 });
+    await askOnce();
+    expect(replaced).toEqual(['age']);
+    expect(await askOnce()).toBe('processed');
+  });
+
   it('when it ends while nobody uses it', async () => {
     const script = `${answers}; setTimeout(() => process.exit(0), 20)`;
     startPool([script, answers]);

@@ -4,7 +4,7 @@
  * A thread is leased for a whole call: it keeps the pixels between `process` and `format`. A call that is given up
  * sets the thread's cancel flag, which stops it before its next operation; a thread that is not done within
  * `cancelGraceMs` is ended and replaced (about 0.3 s of CPU, which is why it is not the first resort). A thread is
- * replaced as well when it ends, breaks, holds a large heap (wasm memory never shrinks) or has done `maxJobs`.
+ * replaced as well when it ends, breaks, holds a large heap (wasm memory never shrinks), has done `maxJobs` or is old.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@imagemesh/rpc';
@@ -20,12 +20,14 @@ export interface ThreadPoolOptions {
   readonly maxHeapBytes?: number;
   /** A thread is replaced after so many requests. Default 20,000. */
   readonly maxJobs?: number;
+  /** A thread is replaced after so long, in ms. Default 6 h. */
+  readonly maxAgeMs?: number;
   readonly spawn?: SpawnThread;
   /** Told why a thread was replaced. */
   readonly onReplaced?: (why: ReplaceReason, error?: unknown) => void;
 }
 
-export type ReplaceReason = 'ended' | 'broken' | 'overrun' | 'heap' | 'jobs' | 'start';
+export type ReplaceReason = 'ended' | 'broken' | 'overrun' | 'heap' | 'jobs' | 'age' | 'start';
 
 /** A thread to oneself. */
 export interface ThreadLease {
@@ -60,6 +62,7 @@ export function createThreadPool({
   cancelGraceMs = 250,
   maxHeapBytes = 512 * 1024 * 1024,
   maxJobs = 20_000,
+  maxAgeMs = 6 * 3_600_000,
   spawn = spawnFilterThread,
   onReplaced = () => {},
 }: ThreadPoolOptions): ThreadPool {
@@ -118,7 +121,8 @@ export function createThreadPool({
     if (thread.isBroken) return 'broken';
     if (thread.isBusy) return 'overrun';
     if (thread.heapBytes > maxHeapBytes) return 'heap';
-    return thread.jobs >= maxJobs ? 'jobs' : undefined;
+    if (thread.jobs >= maxJobs) return 'jobs';
+    return performance.now() - thread.startedMs >= maxAgeMs ? 'age' : undefined;
   }
 
   async function giveBack(thread: FilterThread, isClean: boolean): Promise<void> {

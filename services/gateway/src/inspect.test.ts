@@ -1,5 +1,6 @@
 import { Format } from '@imagemesh/api';
 import { defaultLimits } from '@imagemesh/image';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { createImageInspector, inspectWhole } from './inspect.ts';
 
@@ -36,6 +37,24 @@ describe('createImageInspector', () => {
         sizeBytes: 64n,
       });
     }
+  });
+
+  it('waits for the end of a TIFF whose directory stands there', async () => {
+    const pixels = { create: { width: 700, height: 600, channels: 3, background: '#123456' } } as const;
+    const tiff = await sharp(pixels).tiff({ compression: 'none' }).toBuffer();
+    const inspector = createImageInspector(defaultLimits);
+    for (let at = 0; at < tiff.length; at += 65_536) inspector.push(tiff.subarray(at, at + 65_536));
+    inspector.end(tiff.length);
+    expect(await inspector.finish(tiff.length, async () => tiff)).toMatchObject({
+      format: Format.TIFF,
+      width: 700,
+    });
+    const small = createImageInspector({ ...defaultLimits, maxInputPixels: 1000 });
+    for (let at = 0; at < tiff.length; at += 65_536) small.push(tiff.subarray(at, at + 65_536));
+    small.end(tiff.length);
+    await expect(small.finish(tiff.length, async () => tiff)).rejects.toMatchObject({
+      reason: 'TOO_MANY_PIXELS',
+    });
   });
 
   it('refuses too many pixels before the bytes of them came', () => {

@@ -30,6 +30,8 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
   let header: ImageHeader | undefined;
   /** A WebP's orientation stands behind its pixels, beyond any head. */
   let isProvisional = false;
+  /** A TIFF's header may stand anywhere: it is read at the end. */
+  let isLate = false;
 
   const settle = (found: ImageHeader) => {
     checkInput(found, limits);
@@ -39,7 +41,7 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
 
   return {
     push(bytes) {
-      if (header !== undefined || bytes.length === 0) return;
+      if (header !== undefined || isLate || bytes.length === 0) return;
       head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
       if (head.length < neededBytes) return;
       const found = probe(head, Number.POSITIVE_INFINITY);
@@ -47,6 +49,9 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
         settle(found.header);
       } else if (head.length < maxProbeBytes) {
         neededBytes = Math.min(found.bytes, maxProbeBytes);
+      } else if (isTiffHead(head)) {
+        isLate = true;
+        head = new Uint8Array(0);
       } else {
         settle(probeWhole(head));
         isProvisional = true;
@@ -55,15 +60,20 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
 
     end(sizeBytes) {
       if (sizeBytes === 0) throw new MeshError('NOT_AN_IMAGE', 'the image is empty');
-      if (header === undefined) settle(probeWhole(head));
+      if (header === undefined && !isLate) settle(probeWhole(head));
     },
 
     async finish(sizeBytes, readWhole) {
-      if (isProvisional) settle(probeWhole(await readWhole()));
+      if (isProvisional || isLate) settle(probeWhole(await readWhole()));
       if (header === undefined) throw new MeshError('INTERNAL', 'an image was not probed');
       return toImageInfo(header, sizeBytes);
     },
   };
+}
+
+function isTiffHead(head: Uint8Array): boolean {
+  const start = Buffer.from(head.subarray(0, 4)).toString('latin1');
+  return start === 'II*\0' || start === 'MM\0*';
 }
 
 /** What the header of a whole image says, within the limits. */
