@@ -142,9 +142,9 @@ describe('an operation that is no good', () => {
   });
 
   it('a call that is not served yet says so', async () => {
-    const error = await errorOf(images.listOperations({}));
+    const error = await errorOf(images.listImages({}));
     expect([error.code, error.reason]).toEqual(['unimplemented', 'NOT_IMPLEMENTED']);
-    expect(error.message).toContain('ListOperations');
+    expect(error.message).toContain('ListImages');
   });
 });
 

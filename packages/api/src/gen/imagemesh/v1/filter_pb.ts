@@ -460,7 +460,8 @@ export const BlurRegionSchema: GenMessage<BlurRegion> = /*@__PURE__*/
 
 /**
  * Makes a rectangle of a quadrilateral, such as a page photographed aslant: OpenCV's getPerspectiveTransform and
- * warpPerspective (bilinear). What lies beyond the image is black, or transparent where there is alpha.
+ * warpPerspective (bilinear); the corners go to (0, 0), (width, 0), (width, height) and (0, height). What lies beyond the image is
+ * black, or transparent where there is alpha.
  *
  * @generated from message imagemesh.v1.Perspective
  */

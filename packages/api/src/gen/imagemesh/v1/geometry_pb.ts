@@ -123,7 +123,8 @@ export const ExtendSchema: GenMessage<Extend> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_geometry, 1);
 
 /**
- * Makes the corners round: what is outside of them becomes transparent, or a colour. Anti-aliased.
+ * Makes the corners round: what is outside of them becomes transparent, or a colour. Anti-aliased. 8 bits a channel:
+ * deeper images are reduced to 8.
  *
  * @generated from message imagemesh.v1.RoundCorners
  */

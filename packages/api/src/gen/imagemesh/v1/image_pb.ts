@@ -80,7 +80,7 @@ export type ImageInfo = Message<"imagemesh.v1.ImageInfo"> & {
   hasAlpha: boolean;
 
   /**
-   * Frames; more than 1 is an animation.
+   * Frames; more than 1 is an animation. 2 where the head of the file only tells that there are several.
    *
    * @generated from field: int32 frames = 9;
    */

@@ -1049,8 +1049,8 @@ export const ColorPolicy = {
   SRGB: 1,
 
   /**
-   * Numbers and profile stay as they are; operations work on the numbers. CMYK images, and results in GIF, are converted
-   * to sRGB all the same.
+   * Numbers and profile stay as they are; operations work on the numbers. CMYK images, animations
+   * and results in GIF are converted to sRGB all the same.
    *
    * @generated from enum value: COLOR_POLICY_KEEP = 2;
    */

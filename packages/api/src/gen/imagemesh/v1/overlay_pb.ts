@@ -2,7 +2,8 @@
 // @generated from file imagemesh/v1/overlay.proto (package imagemesh.v1, syntax proto3)
 /* eslint-disable */
 
-// Operations that put something over an image.
+// Operations that put something over an image. They work with 8 bits a channel: deeper images are reduced to 8; grey ones
+// become coloured.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
