@@ -86,8 +86,12 @@ export async function decodeFrames(source: Source, options: CodecOptions): Promi
     .ensureAlpha()
     .raw()
     .toBuffer({ resolveWithObject: true });
-  const delaysMs = Array.from({ length: pages }, (_, frame) => delay[frame] ?? 100);
-  return { ...toPixels(data, { ...info, height: pageHeight }, 8), animation: { delaysMs, plays: loop } };
+  // WebP has 24 bits for a delay; sharp writes 16.
+  const delaysMs = Array.from({ length: pages }, (_, frame) => Math.min(65535, delay[frame] ?? 100));
+  return {
+    ...toPixels(data, { ...info, height: pageHeight }, 8),
+    animation: { delaysMs, plays: Math.min(65535, loop) },
+  };
 }
 
 /** Pixels of a stage before. */

@@ -34,7 +34,7 @@ export function translateSharpError(error: unknown, source: SourceKind = 'encode
  * PNGs with broken rows).
  */
 function isDecodeFailure(message: string): boolean {
-  return /^Input (buffer|file)|^Unknown error|load|^Vips(Jpeg|Png|Foreign|Image)|^vips2?(jpeg|png)|spng|libpng|^source: |^jpeg|^png|webp|heif|avif|gif|tiff|premature end|corrupt|truncated|unexpected end|not in a known format/i.test(
+  return /^Input (buffer|file)|^Unknown error|load|^Vips(Jpeg|Png|Foreign|Image|Icc)|no known route from|^vips2?(jpeg|png)|spng|libpng|^source: |^jpeg|^png|webp|heif|avif|gif|tiff|premature end|corrupt|truncated|unexpected end|not in a known format/im.test(
     message,
   );
 }
