@@ -7,7 +7,7 @@ import type { Render } from '../render.ts';
 import type { PipelineResult } from '../run-pipeline.ts';
 import type { Sources } from '../source.ts';
 import { replyChunkBytes, type Watch } from './call-shapes.ts';
-import { createHandOver } from './hand-over.ts';
+import { createExchange } from './exchange.ts';
 
 export function render(
   sources: Sources,
@@ -17,7 +17,7 @@ export function render(
   return async function* ({ source: given, variants }, call) {
     const source = await sources.resolve(call, given);
     // The reader sets the pace: a variant is not over before its last chunk is taken.
-    const reply = createHandOver<RenderResponse>();
+    const reply = createExchange<RenderResponse>();
     const leave = new AbortController();
     const signal = AbortSignal.any([call.signal, leave.signal]);
     const working = renderVariants({ ...call, signal }, source, variants, async (name, result) => {

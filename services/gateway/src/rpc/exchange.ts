@@ -1,5 +1,5 @@
 /** Hands values from one side to the other, one at a time: `put` settles once the value is taken. */
-export interface HandOver<Value> {
+export interface Exchange<Value> {
   /** Resolves when the value is taken, or nobody takes values any more. */
   put(value: Value): Promise<void>;
   /** No more values; with an error, the taking side throws it. */
@@ -10,7 +10,7 @@ export interface HandOver<Value> {
   abandon(): void;
 }
 
-export function createHandOver<Value>(): HandOver<Value> {
+export function createExchange<Value>(): Exchange<Value> {
   let offered: { readonly value: Value; readonly taken: () => void } | undefined;
   let ended: { readonly error: unknown } | undefined;
   let isAbandoned = false;
