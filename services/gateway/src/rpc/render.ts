@@ -1,13 +1,14 @@
 /** ImageService.Render: several variants of one image, each streamed as soon as it is ready. */
 import { create } from '@bufbuild/protobuf';
 import { type RenderRequest, type RenderResponse, RenderResponseSchema } from '@imagemesh/api';
+import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { IncomingCall } from '../call.ts';
+import { createHandOff } from '../hand-off.ts';
 import type { Render } from '../render.ts';
 import type { PipelineResult } from '../run-pipeline.ts';
 import type { Sources } from '../source.ts';
 import { replyChunkBytes, type Watch } from './call-shapes.ts';
-import { createExchange } from './exchange.ts';
 
 export function render(
   sources: Sources,
@@ -17,7 +18,7 @@ export function render(
   return async function* ({ source: given, variants }, call) {
     const source = await sources.resolve(call, given);
     // The reader sets the pace: a variant is not over before its last chunk is taken.
-    const reply = createExchange<RenderResponse>();
+    const reply = createHandOff<RenderResponse>();
     const leave = new AbortController();
     const signal = AbortSignal.any([call.signal, leave.signal]);
     const working = renderVariants({ ...call, signal }, source, variants, async (name, result) => {
@@ -27,10 +28,9 @@ export function render(
       (error) => reply.end(error),
     );
     try {
-      yield* reply.items();
+      yield* reply.items;
     } finally {
-      leave.abort(call.signal.reason);
-      reply.abandon();
+      leave.abort(new MeshError('CANCELLED', 'the caller reads no more'));
       await working;
       await source.release();
     }
