@@ -1,4 +1,9 @@
 /** Small images for the tests of the kernels, and slow, obvious models of what the kernels do. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Operation, OperationSchema } from '@imagemesh/api';
+import { applyOperations } from './kernels/index.ts';
+import { typeOf } from './mat-scope.ts';
+import type { Mat, OpenCv } from './opencv.ts';
 
 export interface Raster {
   readonly width: number;
@@ -95,4 +100,29 @@ export function createRandom(seed: number): () => number {
 
 export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
+}
+
+export type OperationInit = NonNullable<MessageInitShape<typeof OperationSchema>['operation']>;
+
+/** What the kernels make of the image. */
+export function runSteps(cv: OpenCv, image: Raster, steps: readonly OperationInit[]): Raster {
+  const mat = applyOperations(cv, toMat(cv, image), steps.map(toOperation), () => {});
+  const result = {
+    width: mat.cols,
+    height: mat.rows,
+    channels: mat.channels(),
+    data: Uint8Array.from(mat.data),
+  };
+  mat.delete();
+  return result;
+}
+
+export function toOperation(operation: OperationInit): Operation {
+  return create(OperationSchema, { operation });
+}
+
+export function toMat(cv: OpenCv, { width, height, channels, data }: Raster): Mat {
+  const mat = new cv.Mat(height, width, typeOf(cv, channels));
+  mat.data.set(data);
+  return mat;
 }
