@@ -18,6 +18,7 @@ export {
   checkInput,
   checkPixels,
   defaultLimits,
+  holdsSize,
   type ImageLimits,
   leadingCrops,
   limitsEnvDocs,
@@ -35,7 +36,8 @@ export {
   upright,
 } from './orientation.ts';
 export { policyOf, type ResolvedOutput, resolveOutput } from './output.ts';
-export { maxProbeBytes, type Probe, probe, probeWhole } from './probe.ts';
+export type { FrameCounter } from './probe/frame-walk.ts';
+export { countFrames, maxProbeBytes, type Probe, probe, probeWhole } from './probe.ts';
 export {
   type EncodedSource,
   type FrameTiming,

@@ -182,17 +182,22 @@ export function checkPixels(size: Size, maxPixels: number, maxSide: number, what
   }
 }
 
+/** Whether the format can hold an image of that size. */
+export function holdsSize(format: CodedFormat, { width, height }: Size): boolean {
+  const { maxSide } = formatNames(format);
+  return width <= maxSide && height <= maxSide;
+}
+
 /** Refuses a result that its format cannot hold: OUTPUT_TOO_LARGE. */
-export function checkFormatSize({ width, height }: Size, format: CodedFormat): void {
+export function checkFormatSize(size: Size, format: CodedFormat, path = 'output'): void {
+  if (holdsSize(format, size)) return;
+  const { width, height } = size;
   const { name, maxSide } = formatNames(format);
-  if (width <= maxSide && height <= maxSide) return;
-  throw new MeshError(
-    'OUTPUT_TOO_LARGE',
-    `${name} holds at most ${maxSide} px a side; the result is ${width}×${height} px`,
-    {
-      metadata: { width: String(width), height: String(height), maxSide: String(maxSide) },
-    },
-  );
+  const description = `${name} holds at most ${maxSide} px a side; the result is ${width}×${height} px`;
+  throw new MeshError('OUTPUT_TOO_LARGE', `${path}.format: ${description}`, {
+    metadata: { width: String(width), height: String(height), maxSide: String(maxSide) },
+    violations: [{ field: `${path}.format`, description }],
+  });
 }
 
 /**
@@ -203,17 +208,22 @@ export function checkFilterPixels(
   sizes: readonly Size[],
   operations: readonly Operation[],
   { maxFilterPixels }: ImageLimits,
+  path = 'operations',
+  /** Place of the first of the operations in the path's list. */
+  from = 0,
 ): void {
-  for (const { width, height } of sizes.slice(leadingCrops(operations))) {
-    if (width * height <= maxFilterPixels) continue;
-    throw new MeshError(
-      'TOO_MANY_PIXELS',
+  const first = leadingCrops(operations);
+  for (const [index, { width, height }] of sizes.entries()) {
+    if (index < first || width * height <= maxFilterPixels) continue;
+    // The one that would take it; the last is the one that makes it.
+    const field = `${path}[${from + Math.max(0, Math.min(index, operations.length - 1))}]`;
+    const description =
       `filters take images of up to ${maxFilterPixels} px; this one has ${width}×${height} = ${width * height} px: ` +
-        'resize or crop it first',
-      {
-        metadata: { width: String(width), height: String(height), maxFilterPixels: String(maxFilterPixels) },
-      },
-    );
+      'resize or crop it first';
+    throw new MeshError('TOO_MANY_PIXELS', `${field}: ${description}`, {
+      metadata: { width: String(width), height: String(height), maxFilterPixels: String(maxFilterPixels) },
+      violations: [{ field, description }],
+    });
   }
 }
 

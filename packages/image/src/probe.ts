@@ -3,17 +3,19 @@
  *
  * The gateway plans and refuses by this, and a worker checks it again before it decodes.
  */
+import { Format } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
-import { formatList } from './formats.ts';
+import { type CodedFormat, formatList } from './formats.ts';
 import type { ImageHeader } from './info.ts';
 import { isobmffKind, probeAvif } from './probe/avif.ts';
 import { foreignFormat } from './probe/foreign.ts';
-import { isGif, probeGif } from './probe/gif.ts';
+import { createFrameCounter, type FrameCounter } from './probe/frame-walk.ts';
+import { gifFrames, isGif, probeGif } from './probe/gif.ts';
 import { isJpeg, probeJpeg } from './probe/jpeg.ts';
 import { isPng, probePng } from './probe/png.ts';
 import { BeyondHead, createHeadReader, type HeadReader } from './probe/reader.ts';
 import { isTiff, probeTiff } from './probe/tiff.ts';
-import { isWebp, probeWebp } from './probe/webp.ts';
+import { isWebp, probeWebp, webpFrames } from './probe/webp.ts';
 
 /** What probing found. */
 export type Probe =
@@ -55,6 +57,12 @@ export function probeWhole(bytes: Uint8Array): ImageHeader {
   // With the whole file at hand there is nothing more to ask for.
   if (found.kind === 'more') throw new MeshError('DAMAGED_IMAGE', 'the image ends inside its header');
   return found.header;
+}
+
+/** Counts frames while a file comes, from its first byte on; undefined where the header tells how many there are. */
+export function countFrames(format: CodedFormat): FrameCounter | undefined {
+  if (format === Format.GIF) return createFrameCounter(gifFrames());
+  return format === Format.WEBP ? createFrameCounter(webpFrames()) : undefined;
 }
 
 function readHeader(reader: HeadReader): ImageHeader {

@@ -8,9 +8,11 @@ import {
   type ImageLimits,
   isCodedFormat,
   pipelineSizes,
+  planFrames,
   probeWhole,
   resolveOutput,
   type Source,
+  sourceFrames,
   sourceSize,
 } from '@imagemesh/image';
 import { invalidField, MeshError, type WireReader } from '@imagemesh/rpc';
@@ -47,8 +49,28 @@ export async function loadBytes(
   return blob.bytes(signal);
 }
 
-/** A stored image beside the source, still and within the limits. */
-export async function loadImage(
+/**
+ * Loads stored images beside the source, still and within the limits. They are kept for the call, each frame of an animation
+ * asks again, as long as they have no more bytes together than one source may have.
+ */
+export function createImageLoader(
+  store: BlobStore | undefined,
+  limits: ImageLimits,
+  signal: AbortSignal,
+): (imageId: string) => Promise<EncodedSource> {
+  const kept = new Map<string, EncodedSource>();
+  let keptBytes = 0;
+  return async (imageId) => {
+    const known = kept.get(imageId);
+    if (known !== undefined) return known;
+    const image = await loadImage(imageId, store, limits, signal);
+    keptBytes += image.bytes.length;
+    if (keptBytes <= limits.maxInputBytes) kept.set(imageId, image);
+    return image;
+  };
+}
+
+async function loadImage(
   imageId: string,
   store: BlobStore | undefined,
   limits: ImageLimits,
@@ -59,6 +81,11 @@ export async function loadImage(
   const bytes = await blob.bytes(signal);
   const header = probeWhole(bytes);
   checkInput(header, limits);
+  if (header.frames > 1) {
+    throw new MeshError('ANIMATION_REFUSED', `image ${imageId} is animated; a still image is put over`, {
+      metadata: { frames: String(header.frames) },
+    });
+  }
   return { kind: 'encoded', bytes, header };
 }
 
@@ -83,7 +110,8 @@ async function readChunks(reader: WireReader, target: Uint8Array): Promise<void>
 export function toWork(spec: WorkSpec, bytes: Uint8Array, limits: ImageLimits): Work {
   const source = toSource(spec, bytes);
   if (source.kind === 'encoded') checkInput(source.header, limits);
-  const sizes = pipelineSizes(sourceSize(source), spec.operations, limits);
+  const { frames } = planFrames(sourceFrames(source), spec.operations);
+  const sizes = pipelineSizes(sourceSize(source), spec.operations, limits, 'operations', frames);
   const result = resultOf(spec);
   const last = sizes.at(-1);
   if (result.kind === 'encoded' && last !== undefined)

@@ -6,7 +6,7 @@ import type { Logger } from '@imagemesh/observe';
 import { deadlineExceeded, remainingMs, type ServerWireCall, type WireWriter } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { Agents, Formatted, WorkCall } from './agents.ts';
-import { loadBytes, loadImage, toWork } from './load.ts';
+import { createImageLoader, loadBytes, toWork } from './load.ts';
 import { readSpec } from './read-spec.ts';
 import { saveResult } from './save.ts';
 
@@ -57,7 +57,7 @@ export async function doWork<Picture>(
     remainingMs: () => leftMs(call),
     limits,
     log,
-    loadImage: (imageId) => loadImage(imageId, store, limits, signal),
+    loadImage: createImageLoader(store, limits, signal),
   };
   let formatted: Formatted | undefined;
   try {

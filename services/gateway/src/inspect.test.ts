@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { createImageInspector, inspectWhole } from './inspect.ts';
 
-const noWhole = async (): Promise<Uint8Array> => {
+const noWhole = async (): Promise<void> => {
   throw new Error('the whole is not needed');
 };
 
@@ -45,14 +45,14 @@ describe('createImageInspector', () => {
     const inspector = createImageInspector(defaultLimits);
     for (let at = 0; at < tiff.length; at += 65_536) inspector.push(tiff.subarray(at, at + 65_536));
     inspector.end(tiff.length);
-    expect(await inspector.finish(tiff.length, async () => tiff)).toMatchObject({
+    expect(await inspector.finish(tiff.length, async (use) => use(tiff))).toMatchObject({
       format: Format.TIFF,
       width: 700,
     });
     const small = createImageInspector({ ...defaultLimits, maxInputPixels: 1000 });
     for (let at = 0; at < tiff.length; at += 65_536) small.push(tiff.subarray(at, at + 65_536));
     small.end(tiff.length);
-    await expect(small.finish(tiff.length, async () => tiff)).rejects.toMatchObject({
+    await expect(small.finish(tiff.length, async (use) => use(tiff))).rejects.toMatchObject({
       reason: 'TOO_MANY_PIXELS',
     });
   });
@@ -62,6 +62,48 @@ describe('createImageInspector', () => {
     expect(() => inspector.push(png(60_000, 60_000))).toThrow(
       expect.objectContaining({ reason: 'TOO_MANY_PIXELS' }),
     );
+  });
+
+  it('counts the frames of an animation while it comes, however its bytes are cut', async () => {
+    for (const format of ['gif', 'webp'] as const) {
+      const bytes = await animation(format, 7);
+      for (const step of [1, 13, 4096, bytes.length]) {
+        const inspector = createImageInspector(defaultLimits);
+        for (let at = 0; at < bytes.length; at += step) inspector.push(bytes.subarray(at, at + step));
+        inspector.end(bytes.length);
+        expect((await inspector.finish(bytes.length, noWhole)).frames, `${format}, ${step}`).toBe(7);
+      }
+    }
+  });
+
+  it('counts the frames of a GIF whose first one is longer than a head', async () => {
+    const noise = { width: 1200, height: 1200, channels: 3, background: '#000' } as const;
+    const frame = await sharp({ create: { ...noise, noise: { type: 'gaussian', mean: 128, sigma: 60 } } })
+      .png()
+      .toBuffer();
+    const bytes = await sharp([frame, await solid(1)], { join: { animated: true } })
+      .gif({ effort: 1 })
+      .toBuffer();
+    const inspector = createImageInspector(defaultLimits);
+    for (let at = 0; at < bytes.length; at += 65_536) inspector.push(bytes.subarray(at, at + 65_536));
+    inspector.end(bytes.length);
+    expect(bytes.length).toBeGreaterThan(1024 * 1024);
+    expect((await inspector.finish(bytes.length, noWhole)).frames).toBe(2);
+  });
+
+  it('refuses too many frames as soon as they begin', async () => {
+    const bytes = await animation('gif', 9);
+    const inspector = createImageInspector({ ...defaultLimits, maxFrames: 3 });
+    let pushed = 0;
+    expect(() => {
+      for (const byte of bytes) {
+        pushed += 1;
+        inspector.push(Uint8Array.of(byte));
+      }
+    }).toThrow(
+      expect.objectContaining({ reason: 'TOO_MANY_PIXELS', metadata: { frames: '4', maxFrames: '3' } }),
+    );
+    expect(pushed).toBeLessThan(bytes.length * 0.6);
   });
 
   it('refuses what is not an image after its first bytes', () => {
@@ -98,13 +140,27 @@ describe('createImageInspector', () => {
     const inspector = createImageInspector(defaultLimits);
     for (let at = 0; at < bytes.length; at += 65_536) inspector.push(bytes.subarray(at, at + 65_536));
     inspector.end(bytes.length);
-    expect(await inspector.finish(bytes.length, async () => bytes)).toMatchObject({
+    expect(await inspector.finish(bytes.length, async (use) => use(bytes))).toMatchObject({
       format: Format.WEBP,
       orientation: 6,
     });
     expect(inspectWhole(bytes, defaultLimits).orientation).toBe(6);
   });
 });
+
+async function animation(format: 'gif' | 'webp', frames: number): Promise<Buffer> {
+  const parts = await Promise.all(Array.from({ length: frames }, (_, at) => solid(at)));
+  return sharp(parts, { join: { animated: true } })
+    .toFormat(format)
+    .toBuffer();
+}
+
+function solid(at: number): Promise<Buffer> {
+  const background = { r: 20 * at, g: 255 - 20 * at, b: 90 };
+  return sharp({ create: { width: 12, height: 8, channels: 3, background } })
+    .png()
+    .toBuffer();
+}
 
 function webpWithOrientation(orientation: number, pixelBytes: number): Buffer {
   const chunk = (type: string, data: Buffer) => {

@@ -2,9 +2,11 @@
  * Reads an image's header while its bytes are still coming, so that what is not an image, or has too many pixels, is
  * refused after its first kilobytes.
  */
-import type { ImageInfo } from '@imagemesh/api';
+import { Format, type ImageInfo } from '@imagemesh/api';
 import {
   checkInput,
+  countFrames,
+  type FrameCounter,
   type ImageHeader,
   type ImageLimits,
   maxProbeBytes,
@@ -19,9 +21,12 @@ export interface ImageInspector {
   push(bytes: Uint8Array): void;
   /** All bytes came. Throws what is wrong with an image that ends here. */
   end(sizeBytes: number): void;
-  /** What the header says, after `end`. `readWhole` is called only where the head did not tell all. */
-  finish(sizeBytes: number, readWhole: () => Promise<Uint8Array>): Promise<ImageInfo>;
+  /** What the header says, after `end`. `withWhole` is called only where what came did not tell all. */
+  finish(sizeBytes: number, withWhole: WithWhole): Promise<ImageInfo>;
 }
+
+/** Has the whole image read, in as much memory as it has bytes, which is free again when it settles. */
+export type WithWhole = (use: (bytes: Uint8Array) => void) => Promise<void>;
 
 export function createImageInspector(limits: ImageLimits): ImageInspector {
   let head: Uint8Array = new Uint8Array(0);
@@ -32,6 +37,8 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
   let isProvisional = false;
   /** A TIFF's header may stand anywhere: it is read at the end. */
   let isLate = false;
+  /** The head only tells that there are several frames. */
+  let counter: FrameCounter | undefined;
 
   const settle = (found: ImageHeader) => {
     checkInput(found, limits);
@@ -39,22 +46,38 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
     head = new Uint8Array(0);
   };
 
+  /** The number of frames, once there is a counter: too many are refused as soon as they begin. */
+  const count = (bytes: Uint8Array) => {
+    if (header === undefined || counter === undefined) return;
+    counter.push(bytes);
+    if (counter.frames > header.frames) settle({ ...header, frames: counter.frames });
+  };
+
+  const settleHead = (found: ImageHeader) => {
+    const start = head;
+    settle(found);
+    if (found.frames > 1 || found.format === Format.GIF) counter = countFrames(found.format);
+    count(start);
+  };
+
   return {
     push(bytes) {
-      if (header !== undefined || isLate || bytes.length === 0) return;
+      if (header !== undefined) return count(bytes);
+      if (isLate || bytes.length === 0) return;
       head = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
       if (head.length < neededBytes) return;
       const found = probe(head, Number.POSITIVE_INFINITY);
       if (found.kind === 'image') {
-        settle(found.header);
+        settleHead(found.header);
       } else if (head.length < maxProbeBytes) {
         neededBytes = Math.min(found.bytes, maxProbeBytes);
       } else if (isTiffHead(head)) {
         isLate = true;
         head = new Uint8Array(0);
       } else {
-        settle(probeWhole(head));
-        isProvisional = true;
+        const provisional = probeWhole(head);
+        settleHead(provisional);
+        isProvisional = provisional.format === Format.WEBP;
       }
     },
 
@@ -63,10 +86,11 @@ export function createImageInspector(limits: ImageLimits): ImageInspector {
       if (header === undefined && !isLate) settle(probeWhole(head));
     },
 
-    async finish(sizeBytes, readWhole) {
-      if (isProvisional || isLate) settle(probeWhole(await readWhole()));
+    async finish(sizeBytes, withWhole) {
+      if (isProvisional || isLate) await withWhole((bytes) => settle(probeWhole(bytes)));
       if (header === undefined) throw new MeshError('INTERNAL', 'an image was not probed');
-      return toImageInfo(header, sizeBytes);
+      const frames = counter === undefined ? header.frames : Math.max(1, counter.frames);
+      return toImageInfo({ ...header, frames }, sizeBytes);
     },
   };
 }

@@ -1,7 +1,15 @@
 /** Which format a result has, by the rules that stand at Output in operation.proto. */
 import { clone, create } from '@bufbuild/protobuf';
-import { Format, type Operation, type Output, OutputSchema } from '@imagemesh/api';
-import { type CodedFormat, resolveOutput as checkOutput, formatNames, isCodedFormat } from '@imagemesh/image';
+import { ColorPolicy, Format, type Operation, type Output, OutputSchema } from '@imagemesh/api';
+import {
+  type CodedFormat,
+  checkFormatSize,
+  resolveOutput as checkOutput,
+  formatNames,
+  holdsSize,
+  isCodedFormat,
+  type Size,
+} from '@imagemesh/image';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 
 /** What the choice depends on. */
@@ -10,10 +18,12 @@ export interface SourceFormat {
   readonly hasAlpha: boolean;
   /** Frames of the result. */
   readonly frames: number;
+  /** Size of the result; behind a trim the largest that it can be. */
+  readonly resultSize: Size;
 }
 
-/** An output whose format is settled. */
-export type ResolvedOutput = Output & { format: CodedFormat };
+/** An output whose format and colours are settled. */
+export type ResolvedOutput = Output & { format: CodedFormat; color: ColorPolicy };
 
 /** The format, and one to be tried beside it. */
 interface Choice {
@@ -40,9 +50,18 @@ export function resolveOutput(
   if (!isCodedFormat(format))
     throw invalidField(`${path}.format`, 'is not a format that this version writes');
   if (source.frames > 1 && !formatNames(format).canAnimate) throw stillFormat(format, path);
-  const settled = Object.assign(resolved, { format, accept: [] });
+  checkFormatSize(source.resultSize, format, path);
+  // GIF has no profiles, and animations are sRGB.
+  const keepsColors =
+    resolved.color === ColorPolicy.KEEP && source.frames === 1 && canKeepProfile(format, alternative);
+  const color = keepsColors ? ColorPolicy.KEEP : ColorPolicy.SRGB;
+  const settled = Object.assign(resolved, { format, color, accept: [] });
   checkOutput(settled, path);
   return { output: settled, alternative };
+}
+
+function canKeepProfile(...formats: readonly (CodedFormat | undefined)[]): boolean {
+  return !formats.includes(Format.GIF);
 }
 
 function chooseFormat(
@@ -56,7 +75,8 @@ function chooseFormat(
   const isAnimated = source.frames > 1;
   const fallback = isAnimated ? defaultAnimatedAccept : defaultAccept;
   const accept = output.accept.length === 0 ? fallback : output.accept;
-  const format = preferred(isAnimated, source, operations).find((format) => accept.includes(format));
+  const accepted = preferred(isAnimated, source, operations).filter((format) => accept.includes(format));
+  const format = accepted.find((format) => holdsSize(format, source.resultSize)) ?? accepted[0];
   if (format === undefined) {
     const names = isAnimated
       ? 'FORMAT_WEBP and FORMAT_GIF, which hold animations'
@@ -64,9 +84,21 @@ function chooseFormat(
     throw invalidField(`${path}.accept`, `has none of ${names}`);
   }
   const own = source.format;
-  // A result without alpha would not be the same picture.
-  const isPossible = isCodedFormat(own) && (formatNames(own).hasAlpha || !resultHasAlpha(source, operations));
-  return isPossible && own !== format && accept.includes(own) ? { format, alternative: own } : { format };
+  if (own === format || !accept.includes(own) || !isCodedFormat(own)) return { format };
+  return showsTheSame(own, source, operations, output) ? { format, alternative: own } : { format };
+}
+
+/** Whether a result in the source's own format would be the same picture. */
+function showsTheSame(
+  own: CodedFormat,
+  source: SourceFormat,
+  operations: readonly Operation[],
+  { lossless = false }: Output,
+): boolean {
+  if (!holdsSize(own, source.resultSize)) return false;
+  if (source.frames > 1) return !lossless && formatNames(own).canAnimate;
+  if (!formatNames(own).hasAlpha && resultHasAlpha(source, operations)) return false;
+  return !lossless || own === Format.PNG || own === Format.TIFF;
 }
 
 function preferred(

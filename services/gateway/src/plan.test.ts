@@ -19,7 +19,7 @@ import { neededWorker, planPipeline } from './plan.ts';
 type Step = Operation['operation'];
 const { RESIZE, FILTER } = WorkerKind;
 
-function info(fields: { width?: number; height?: number; orientation?: number } = {}): ImageInfo {
+function info(fields: Partial<Omit<ImageInfo, '$typeName'>> = {}): ImageInfo {
   const upright = { width: 1000, height: 500, orientation: 1 };
   return create(ImageInfoSchema, { format: Format.JPEG, channels: 3, frames: 1, ...upright, ...fields });
 }
@@ -185,6 +185,43 @@ describe('sizes and limits', () => {
     expect(failure(() => plan([create(OperationSchema)])).reason).toBe('INVALID_REQUEST');
   });
 
+  it('holds the limits for all frames of an animation together', () => {
+    const moving = info({ format: Format.WEBP, width: 100, height: 100, frames: 500 });
+    const limits = { ...defaultLimits, maxPipelinePixels: 60_000_000 };
+    const planMoving = (...operations: Operation[]) =>
+      planPipeline({ info: moving, operations, output: undefined, limits });
+    expect(planMoving(resize(300)).stages[0]).toMatchObject({ frames: 500, resultSize: { width: 300 } });
+    expect(failure(() => planMoving(resize(317)))).toMatchObject({
+      reason: 'OUTPUT_TOO_LARGE',
+      violations: [{ field: 'operations[0].resize' }],
+      metadata: { frames: '500', maxAnimationPixels: '50000000' },
+    });
+    expect(failure(() => planMoving(resize(300), flip())).message).toContain('in a pipeline');
+    const kernel = op({ case: 'gaussianBlur', value: { size: 255 } });
+    expect(planMoving(kernel).stages).toHaveLength(1);
+    expect(failure(() => planMoving(kernel, kernel))).toMatchObject({
+      reason: 'TOO_MANY_PIXELS',
+      violations: [{ field: 'operations[1].gaussian_blur' }],
+    });
+    const first = op({ case: 'selectFrame', value: { index: 499 } });
+    expect(planMoving(first, resize(5000)).stages[0]?.frames).toBe(1);
+    expect(failure(() => planMoving(op({ case: 'selectFrame', value: { index: 500 } }))).reason).toBe(
+      'OPERATION_OUT_OF_BOUNDS',
+    );
+  });
+
+  it('refuses what is too large for a filter before anything is sent', () => {
+    const large = info({ width: 7000, height: 7000 });
+    expect(failure(() => plan([flip(), resize(6999), blur()], large))).toMatchObject({
+      reason: 'TOO_MANY_PIXELS',
+      violations: [{ field: 'operations[2]' }],
+      metadata: { maxFilterPixels: '40000000' },
+    });
+    // What is cut off on the way in does not count.
+    expect(plan([crop(0, 0, 6000, 6000), blur()], large).stages).toHaveLength(1);
+    expect(failure(() => plan([blur()], large)).violations[0]?.field).toBe('operations[0]');
+  });
+
   it('refuses a size that the format cannot hold', () => {
     const output = create(OutputSchema, { format: Format.WEBP });
     expect(failure(() => plan([resize(17_000, 10)], info(), output)).reason).toBe('OUTPUT_TOO_LARGE');
@@ -206,6 +243,12 @@ describe('the estimate', () => {
       .stages) {
       expect(costMs).toBeGreaterThan(0);
     }
+  });
+
+  it('is that of every frame', () => {
+    const still = info({ format: Format.WEBP, width: 200, height: 200 });
+    const cost = (frames: number) => plan([blur()], { ...still, frames }).stages[0]?.costMs ?? 0;
+    expect(cost(40)).toBeGreaterThan(30 * cost(1));
   });
 
   it('counts the encoder in the last stage only', () => {

@@ -19,7 +19,6 @@ import {
 import {
   type CodedFormat,
   checkFilterPixels,
-  checkFormatSize,
   type ImageLimits,
   isSmartGravity,
   operationName,
@@ -74,8 +73,10 @@ interface Step {
 /** The stages of a pipeline. Throws what is wrong with an operation, or which limit its result breaks. */
 export function planPipeline({ info, operations, output, limits, path = '' }: Pipeline): Plan {
   const size = uprightSize(info);
-  const frames = planPipelineFrames(info, operations, `${path}operations`);
-  const source = { format: info.format, hasAlpha: info.hasAlpha, frames };
+  const operationsPath = `${path}operations`;
+  const { frames } = planFrames(Math.max(1, info.frames), operations, operationsPath);
+  const resultSize = pipelineSizes(size, operations, limits, operationsPath, frames).at(-1) ?? size;
+  const source = { format: info.format, hasAlpha: info.hasAlpha, frames, resultSize };
   const resolved = resolveOutput(source, operations, output, `${path}output`);
   const stages = planStages({
     format: info.format,
@@ -84,9 +85,8 @@ export function planPipeline({ info, operations, output, limits, path = '' }: Pi
     operations,
     ...resolved,
     limits,
-    path: `${path}operations`,
+    path: operationsPath,
   });
-  checkFormatSize(stages.at(-1)?.resultSize ?? size, resolved.output.format);
   return { stages, ...resolved };
 }
 
@@ -108,12 +108,13 @@ export interface StagesInput {
 /** The stages of operations on an image of that size; at least one. */
 export function planStages(input: StagesInput): readonly Stage[] {
   const { format, frames, operations, output, alternative, limits, path } = input;
-  const [sourceSize = input.size, ...results] = pipelineSizes(input.size, operations, limits, path);
+  const [sourceSize = input.size, ...results] = pipelineSizes(input.size, operations, limits, path, frames);
   const steps = operations.map(
     (operation, index): Step => ({ operation, result: results[index] ?? sourceSize }),
   );
   const runs = cut(steps);
   let size = sourceSize;
+  let done = 0;
   return runs.map(({ worker, steps }, index): Stage => {
     const isFinal = index === runs.length - 1;
     const operations = steps.map(({ operation }) => operation);
@@ -126,8 +127,9 @@ export function planStages(input: StagesInput): readonly Stage[] {
       alternative: isFinal ? alternative : undefined,
     });
     if (worker === WorkerKind.FILTER) {
-      checkFilterPixels([size, ...steps.map(({ result }) => result)], operations, limits);
+      checkFilterPixels([size, ...steps.map(({ result }) => result)], operations, limits, path, done);
     }
+    done += operations.length;
     size = steps.at(-1)?.result ?? size;
     return {
       worker,
@@ -139,18 +141,6 @@ export function planStages(input: StagesInput): readonly Stage[] {
       isFinal,
     };
   });
-}
-
-/**
- * Frames of the result. Of some animations the head only tells that there are several: then whether a frame is beyond the
- * last is the worker's to say.
- */
-function planPipelineFrames(info: ImageInfo, operations: readonly Operation[], path: string): number {
-  const isUncertain = info.frames === 2;
-  return Math.min(
-    info.frames,
-    planFrames(isUncertain ? Number.POSITIVE_INFINITY : info.frames, operations, path).frames,
-  );
 }
 
 /** The service that alone does the operation exactly; undefined where either does. */

@@ -99,7 +99,7 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
         sendStage(pool, call, request, { storeId: store.id, budget }),
       );
     } catch (error) {
-      throw sourceGone(toMeshError(error), request.source);
+      throw imageGone(toMeshError(error), request);
     }
   }
 
@@ -139,7 +139,7 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
   return {
     async run(call, source, plan, { isStored = false } = {}) {
       const startedMs = performance.now();
-      const color = plan.output.color ?? ColorPolicy.SRGB;
+      const { color } = plan.output;
       const metadata = plan.output.metadata ?? MetadataPolicy.SAFE;
       const { reply, reports } = await runStages(call, firstSource(source), plan.stages, (stage) => ({
         result: stage.isFinal ? { case: 'output', value: plan.output } : pixelResult(metadata),
@@ -261,11 +261,16 @@ function stageReport({ worker, names }: Stage, header: WorkHeader, totalMs: numb
 }
 
 /** The caller knows images, not blobs. */
-function sourceGone(error: MeshError, { blob }: StageSource): MeshError {
-  if (error.reason !== 'BLOB_NOT_FOUND' || blob?.key.case !== 'imageId') return error;
-  const name = blob.key.value;
-  return new MeshError('IMAGE_NOT_FOUND', `image ${name} is not in the store`, {
-    resource: { type: 'image', name },
+function imageGone(error: MeshError, { source: { blob }, stage }: StageRequest): MeshError {
+  if (error.reason !== 'BLOB_NOT_FOUND') return error;
+  const sourceId = blob?.key.case === 'imageId' ? blob.key.value : undefined;
+  const overlays = stage.operations.map(({ operation }) =>
+    operation.case === 'watermark' ? operation.value.imageId : undefined,
+  );
+  const missing = overlays.find((id) => id !== undefined && id === error.resource?.name) ?? sourceId;
+  if (missing === undefined) return error;
+  return new MeshError('IMAGE_NOT_FOUND', `image ${missing} is not in the store`, {
+    resource: { type: 'image', name: missing },
     cause: error,
   });
 }

@@ -73,7 +73,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
   const runner = createPipelineRunner({ upstream, store, budget });
   const sources = createSources({ store, claims, budget, limits: imageLimits, ...calls });
-  const storeImage = createStoreImage({ store, claims, events, limits: imageLimits });
+  const storeImage = createStoreImage({ store, claims, events, limits: imageLimits, budget });
   const transforms = createTransforms({
     sources,
     runner,

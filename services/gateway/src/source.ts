@@ -5,7 +5,7 @@ import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
 import { checkBodySize, createBodyHolder, type HeldBody, type HoldOptions, holdBytes } from './body.ts';
 import { type IncomingCall, withinTransferTime } from './call.ts';
-import { createImageInspector, inspectWhole } from './inspect.ts';
+import { createImageInspector, inspectWhole, type WithWhole } from './inspect.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { IncomingChunks } from './rpc/call-shapes.ts';
 import { imageRef, type PipelineSource, temporaryRef } from './run-pipeline.ts';
@@ -90,7 +90,7 @@ export function createSources({
           try {
             signal.throwIfAborted();
             inspector.end(held.sizeBytes);
-            return ready(await inspector.finish(held.sizeBytes, () => readHeld(held, store)), held);
+            return ready(await inspector.finish(held.sizeBytes, withHeld(held, store, budget)), held);
           } catch (error) {
             await held.release();
             throw error;
@@ -112,8 +112,16 @@ function ready(info: ImageInfo, held: HeldBody): ReadySource {
     : { info, sizeBytes, blob: temporaryRef(held.id), release };
 }
 
-async function readHeld(held: HeldBody, store: BlobStore): Promise<Uint8Array> {
-  return held.kind === 'memory' ? held.bytes : (await store.readTemporary(held.id)).bytes();
+function withHeld(held: HeldBody, store: BlobStore, budget: MemoryBudget): WithWhole {
+  return async (use) => {
+    if (held.kind === 'memory') return use(held.bytes);
+    const release = budget.take(held.sizeBytes);
+    try {
+      use(await (await store.readTemporary(held.id)).bytes());
+    } finally {
+      release();
+    }
+  };
 }
 
 export function imageNotFound(imageId: string): MeshError {

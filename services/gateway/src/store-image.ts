@@ -9,6 +9,7 @@ import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
 import { checkBodySize } from './body.ts';
 import { createImageInspector, type ImageInspector } from './inspect.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 
 export interface StoreCall {
   readonly owner: string;
@@ -37,9 +38,10 @@ export interface StoreImageParts {
   readonly claims: Claims;
   readonly events: EventPublisher;
   readonly limits: ImageLimits;
+  readonly budget: MemoryBudget;
 }
 
-export function createStoreImage({ store, claims, events, limits }: StoreImageParts): StoreImage {
+export function createStoreImage({ store, claims, events, limits, budget }: StoreImageParts): StoreImage {
   return async (call, bytes, { sizeBytes, sha256, filename = '' } = {}) => {
     const maxBytes = limits.maxInputBytes;
     if (sizeBytes !== undefined) checkBodySize(sizeBytes, maxBytes);
@@ -51,7 +53,14 @@ export function createStoreImage({ store, claims, events, limits }: StoreImagePa
       ...(sha256 !== undefined && { expectedSha256: sha256 }),
     });
     const { id } = stored;
-    const info = await inspector.finish(stored.sizeBytes, async () => (await store.readImage(id)).bytes());
+    const info = await inspector.finish(stored.sizeBytes, async (use) => {
+      const release = budget.take(stored.sizeBytes);
+      try {
+        use(await (await store.readImage(id)).bytes(call.signal));
+      } finally {
+        release();
+      }
+    });
     const createTime = timestampFromMs(Date.now());
     const image = await claims.add(call.owner, create(ImageSchema, { id, info, filename, createTime }));
     events.offer({

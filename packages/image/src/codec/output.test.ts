@@ -145,6 +145,33 @@ describe('the choice of two formats', () => {
     expect(either.bytes.length).toBe(Math.min(png, jpeg));
     expect(either.encoding.attempts).toBe(2);
   });
+
+  it('is in the one that keeps to the bytes wanted where the other cannot', async () => {
+    const pixels = scene();
+    const least = async (format: Format) => {
+      const { bytes } = await encode(pixels, output({ format, quality: 1 }), noMetadata, options);
+      return bytes.length;
+    };
+    const [avif, jpeg] = [await least(Format.AVIF), await least(Format.JPEG)];
+    expect(avif).toBeLessThan(jpeg);
+    const targetBytes = BigInt(jpeg - 1);
+    for (const [format, alternative] of [
+      [Format.AVIF, Format.JPEG],
+      [Format.JPEG, Format.AVIF],
+    ] as const) {
+      const kept = await encode(pixels, output({ format, targetBytes }), noMetadata, {
+        ...options,
+        alternative,
+      });
+      expect(kept.info.format).toBe(Format.AVIF);
+      expect(kept.bytes.length).toBeLessThan(jpeg);
+    }
+    const neither = encode(pixels, output({ format: Format.JPEG, targetBytes: 100n }), noMetadata, {
+      ...options,
+      alternative: Format.AVIF,
+    });
+    await expect(neither).rejects.toMatchObject({ reason: 'RESULT_TOO_LARGE' });
+  });
 });
 
 describe('chroma subsampling', () => {

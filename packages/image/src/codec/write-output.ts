@@ -91,18 +91,35 @@ export async function runToPixels(opened: Opened, bitDepth: 8 | 16, source: Sour
 }
 
 async function writeBest(encode: EncodeOnce, output: Output, options: WriteOptions): Promise<Encoded> {
-  const first = await writeFormat(encode, output);
   const { alternative, limits } = options;
-  if (alternative === undefined) return finish(first, first.attempts, limits.maxResultBytes);
-  const second = await writeFormat(encode, {
-    ...output,
-    format: alternative,
-    // What only the first choice of format knows.
-    lossless: undefined,
-    targetBytes: formatNames(alternative).hasQuality ? output.targetBytes : undefined,
-  });
-  const isFirst = first.bytes.length <= second.bytes.length;
-  return finish(isFirst ? first : second, first.attempts + second.attempts, limits.maxResultBytes);
+  const { maxResultBytes } = limits;
+  if (alternative === undefined) {
+    const only = await writeFormat(encode, output);
+    return finish(only, only.attempts, maxResultBytes);
+  }
+  // Only the first choice of format may know of these. A lossless format has no quality to search: it keeps to the bytes
+  // or it does not.
+  const targetBytes = formatNames(alternative).hasQuality ? output.targetBytes : undefined;
+  const other = { ...output, format: alternative, lossless: undefined, targetBytes };
+  const first = await unlessTooLarge(writeFormat(encode, output));
+  const second = await unlessTooLarge(writeFormat(encode, other));
+  const written = [first, second].flatMap((each) => (each instanceof MeshError ? [] : [each]));
+  const attempts = written.reduce((sum, each) => sum + each.attempts, 0);
+  const [best] = written
+    .filter(({ bytes }) => output.targetBytes === undefined || bytes.length <= output.targetBytes)
+    .sort((a, b) => a.bytes.length - b.bytes.length);
+  if (best !== undefined) return finish(best, attempts, maxResultBytes);
+  throw first;
+}
+
+/** A format that cannot keep to the bytes wanted leaves it to the other. */
+async function unlessTooLarge(writing: Promise<Written>): Promise<Written | MeshError> {
+  try {
+    return await writing;
+  } catch (error) {
+    if (error instanceof MeshError && error.reason === 'RESULT_TOO_LARGE') return error;
+    throw error;
+  }
 }
 
 interface Written {

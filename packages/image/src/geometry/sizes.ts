@@ -30,7 +30,8 @@ export function operationName(operation: Operation, path = 'operation'): string 
 }
 
 /**
- * Sizes before the first operation and after each.
+ * Sizes before the first operation and after each. Of an animation they are those of each of its `frames`, and its limits
+ * hold for all of them together.
  *
  * Throws INVALID_REQUEST (too many operations, no operation), OPERATION_OUT_OF_BOUNDS (a crop outside the image),
  * OUTPUT_TOO_LARGE (one result, or all together) or TOO_MANY_PIXELS (too large a kernel on too large an image), with the
@@ -41,6 +42,7 @@ export function pipelineSizes(
   operations: readonly Operation[],
   limits: ImageLimits,
   path = 'operations',
+  frames = 1,
 ): readonly Size[] {
   if (operations.length > limits.maxOperations) {
     throw invalidField(
@@ -53,9 +55,12 @@ export function pipelineSizes(
   let totalPixels = 0;
   let kernelWork = 0;
   for (const [index, operation] of operations.entries()) {
-    kernelWork += (kernelTaps(operation) * current.width * current.height) / 1e6;
+    kernelWork += (kernelTaps(operation) * current.width * current.height * frames) / 1e6;
     current = resultSize(current, operation, limits, `${path}[${index}]`);
-    totalPixels += current.width * current.height;
+    const pixels = current.width * current.height * frames;
+    const field = `${path}[${index}].${operationName(operation)}`;
+    if (frames > 1) checkAnimation(current, frames, pixels, limits, field);
+    totalPixels += pixels;
     if (totalPixels > limits.maxPipelinePixels) {
       const message = `${path}[${index}]: the results up to here add up to ${totalPixels} px`;
       throw tooLarge(message, path, `at most ${limits.maxPipelinePixels} px in a pipeline`, {
@@ -63,7 +68,7 @@ export function pipelineSizes(
         maxPipelinePixels: String(limits.maxPipelinePixels),
       });
     }
-    if (kernelWork > limits.maxKernelWork) throw tooMuchWork(kernelWork, limits, `${path}[${index}]`);
+    if (kernelWork > limits.maxKernelWork) throw tooMuchWork(kernelWork, limits, field);
     sizes.push(current);
   }
   return sizes;
@@ -113,12 +118,27 @@ export function resultSize(size: Size, operation: Operation, limits: ImageLimits
   }
 }
 
+function checkAnimation(
+  { width, height }: Size,
+  frames: number,
+  pixels: number,
+  { maxAnimationPixels }: ImageLimits,
+  path: string,
+): void {
+  if (pixels <= maxAnimationPixels) return;
+  const message = `${path}: ${frames} frames of ${width}×${height} = ${pixels} px`;
+  throw tooLarge(message, path, `at most ${maxAnimationPixels} px in all frames of an animation`, {
+    frames: String(frames),
+    pixels: String(pixels),
+    maxAnimationPixels: String(maxAnimationPixels),
+  });
+}
+
 function tooMuchWork(work: number, { maxKernelWork }: ImageLimits, path: string): MeshError {
   const rounded = Math.ceil(work);
-  return new MeshError(
-    'TOO_MANY_PIXELS',
-    `${path}: the kernels up to here have ${rounded} taps × megapixels; the limit is ${maxKernelWork}: ` +
-      'take a smaller kernel, or resize or crop first',
-    { metadata: { kernelWork: String(rounded), maxKernelWork: String(maxKernelWork) } },
-  );
+  const rule = `at most ${maxKernelWork} taps × megapixels: take a smaller kernel, or resize or crop first`;
+  return new MeshError('TOO_MANY_PIXELS', `${path}: the kernels up to here have ${rounded}; ${rule}`, {
+    metadata: { kernelWork: String(rounded), maxKernelWork: String(maxKernelWork) },
+    violations: [{ field: path, description: rule }],
+  });
 }

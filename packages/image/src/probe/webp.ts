@@ -3,7 +3,8 @@ import { Format } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import type { ImageHeader } from '../info.ts';
 import { exifOrientation } from './exif.ts';
-import type { HeadReader } from './reader.ts';
+import { type FrameWalk, framesIn } from './frame-walk.ts';
+import { createHeadReader, type HeadReader } from './reader.ts';
 
 export function isWebp(reader: HeadReader): boolean {
   return reader.tag(0) === 'RIFF' && reader.tag(8) === 'WEBP';
@@ -47,10 +48,19 @@ export function probeWebp(reader: HeadReader): ImageHeader {
 
 /** With less than the whole file, 2: that there are several stands in the header, how many does not. */
 function frameCount(reader: HeadReader): number {
-  if (reader.length < reader.total) return 2;
+  return reader.length < reader.total ? 2 : Math.max(1, framesIn(reader, webpFrames()));
+}
+
+/** To the end of the file: nothing says where the last chunk is. */
+export function* webpFrames(): FrameWalk {
   let frames = 0;
-  for (const { type } of riffChunks(reader, 30)) if (type === 'ANMF') frames += 1;
-  return Math.max(1, frames);
+  let at = 12;
+  for (;;) {
+    const head = createHeadReader(yield { at, length: 8, frames });
+    if (head.tag(0) === 'ANMF') frames += 1;
+    const length = head.u32(4, true);
+    at += 8 + length + (length % 2);
+  }
 }
 
 /** EXIF stands behind the image data. A file that ends before it has none, as far as decoders are concerned. */

@@ -12,6 +12,7 @@ import { createLogger, createMetrics } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { openBlobStore, openClaims } from '@imagemesh/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createMemoryBudget } from '../memory-budget.ts';
 import { createStoreImage } from '../store-image.ts';
 import { readForm } from './form.ts';
 import { imagesRoute } from './images.ts';
@@ -36,7 +37,13 @@ beforeAll(async () => {
   const store = await openBlobStore(url);
   const claims = openClaims(url);
   const limits = { ...defaultLimits, maxInputBytes: 100_000 };
-  const storeImage = createStoreImage({ store, claims, events: createNoEvents(), limits });
+  const storeImage = createStoreImage({
+    store,
+    claims,
+    events: createNoEvents(),
+    limits,
+    budget: createMemoryBudget(1e9),
+  });
   const page = join(folder, 'page');
   await mkdir(join(page, 'assets'), { recursive: true });
   await writeFile(join(page, 'index.html'), '<title>page</title>');

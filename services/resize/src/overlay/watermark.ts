@@ -13,11 +13,25 @@ export async function addWatermark(
   options: CodecOptions,
 ): Promise<Opened> {
   const own = uprightSize(overlay.header);
-  const layer = await decodeLayer(overlay, layerSize(own, size, scale), opacity, options);
+  const layer = await layerOf(overlay, layerSize(own, size, scale), opacity, options);
   const place = { gravity, offsetX, offsetY };
   return tile
     ? putAllOver(opened, size, layer, place, options)
     : putOver(opened, size, layer, place, options);
+}
+
+/** The layer made last of an image, for as long as its call keeps the image: all frames of an animation want the same. */
+const layers = new WeakMap<EncodedSource, { readonly key: string; readonly layer: Promise<Layer> }>();
+
+type Layer = Awaited<ReturnType<typeof decodeLayer>>;
+
+function layerOf(overlay: EncodedSource, size: Size, opacity: number, options: CodecOptions): Promise<Layer> {
+  const key = `${size.width}×${size.height}, ${opacity}`;
+  const known = layers.get(overlay);
+  if (known?.key === key) return known.layer;
+  const layer = decodeLayer(overlay, size, opacity, options);
+  layers.set(overlay, { key, layer });
+  return layer;
 }
 
 /** Never larger than the image. */
