@@ -11,6 +11,7 @@ import { type CallContext, type DeadlineLimits, type IncomingCall, withDeadline 
 import { type Plan, planPipeline, planStages } from './plan.ts';
 import type { HeldPixels, PipelineResult, PipelineRunner } from './run-pipeline.ts';
 import type { ReadySource, Sources } from './source.ts';
+import { checkVariantCount } from './variants.ts';
 import { checkWatermarks } from './watermarks.ts';
 
 export interface RenderParts {
@@ -98,12 +99,7 @@ function planVariants(
   variants: readonly Variant[],
   limits: ImageLimits,
 ): readonly Planned[] {
-  if (variants.length > limits.maxVariants) {
-    throw invalidField(
-      'variants',
-      `${variants.length} variants; at most ${limits.maxVariants} are made in one call`,
-    );
-  }
+  checkVariantCount(variants, limits);
   const names = new Set<string>();
   return variants.map(({ name: given, operations, output }, index) => {
     const path = `variants[${index}]`;

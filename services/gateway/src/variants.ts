@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Image, type ImageInfo, ImageSchema, type Variant } from '@imagemesh/api';
 import type { ImageLimits } from '@imagemesh/image';
-import { MeshError } from '@imagemesh/rpc';
+import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { CallContext } from './call.ts';
 import { planPipeline } from './plan.ts';
 import type { PipelineRunner } from './run-pipeline.ts';
@@ -10,12 +10,11 @@ import type { Sources } from './source.ts';
 import { checkWatermarks } from './watermarks.ts';
 
 export interface Variants {
-  /** Throws what a variant breaks; `field` is its path, "variants[0]". */
-  checkVariant(
+  /** Throws what a variant breaks, by its path: "variants[0].operations[1]". */
+  checkVariants(
     call: { readonly owner: string },
     info: ImageInfo,
-    variant: Variant,
-    field: string,
+    variants: readonly Variant[],
   ): Promise<void>;
   /** The stored result, not yet claimed. */
   runVariant(call: CallContext, source: Image, variant: Variant): Promise<Image>;
@@ -29,14 +28,19 @@ export interface VariantParts {
 
 export function createVariants({ sources, runner, limits }: VariantParts): Variants {
   return {
-    async checkVariant(call, info, { operations, output }, field) {
-      planPipeline({ info, operations, output, limits, path: `${field}.` });
-      await checkWatermarks(sources, call, operations, `${field}.operations`);
+    async checkVariants(call, info, variants) {
+      checkVariantCount(variants, limits);
+      for (const [at, { operations, output }] of variants.entries()) {
+        const path = `variants[${at}]`;
+        planPipeline({ info, operations, output, limits, path: `${path}.` });
+        await checkWatermarks(sources, call, operations, `${path}.operations`);
+      }
     },
 
     async runVariant(call, { id }, { operations, output }) {
       const source = await sources.find(call, id);
       const plan = planPipeline({ info: source.info, operations, output, limits });
+      await checkWatermarks(sources, call, operations);
       const result = await runner.run(call, source, plan, { isStored: true });
       try {
         if (result.held.kind !== 'image')
@@ -47,4 +51,10 @@ export function createVariants({ sources, runner, limits }: VariantParts): Varia
       }
     },
   };
+}
+
+/** INVALID_REQUEST for more variants than are made in one call. */
+export function checkVariantCount(variants: readonly Variant[], { maxVariants }: ImageLimits): void {
+  if (variants.length <= maxVariants) return;
+  throw invalidField('variants', `${variants.length} variants; at most ${maxVariants} are made in one call`);
 }

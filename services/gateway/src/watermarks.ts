@@ -15,7 +15,12 @@ export async function checkWatermarks(
     const field = `${path}[${index}].watermark.image_id`;
     const { info } = await sources.find(call, operation.value.imageId ?? '').catch((error) => {
       const { reason, message, metadata, resource } = toMeshError(error);
-      throw new MeshError(reason, `${field}: ${message}`, { metadata, ...(resource && { resource }) });
+      throw new MeshError(reason, `${field}: ${message}`, {
+        metadata,
+        violations: [{ field, description: message }],
+        ...(resource && { resource }),
+        cause: error,
+      });
     });
     if (info.frames <= 1) continue;
     const description = 'is animated; a watermark is a still image';

@@ -32,8 +32,8 @@ export interface CreateJobParts {
   readonly claims: Claims;
   /** Checks and stores an image, and claims it for the caller. */
   readonly storeImage: (call: JobCall, bytes: Uint8Array) => Promise<Image>;
-  /** Throws if the variant cannot be made of such an image; `field` goes before the path of what is wrong. */
-  readonly checkVariant: (call: JobCall, info: ImageInfo, variant: Variant, field: string) => Promise<void>;
+  /** Throws, with the path of what is wrong, if the variants cannot be made of such an image. */
+  readonly checkVariants: (call: JobCall, info: ImageInfo, variants: readonly Variant[]) => Promise<void>;
   readonly now: () => number;
 }
 
@@ -63,9 +63,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
     const { info } = source;
     if (info === undefined)
       throw new MeshError('INTERNAL', `image ${source.id} was stored without its header`);
-    for (const [at, variant] of variants.entries()) {
-      await parts.checkVariant(call, info, variant, `variants[${at}]`);
-    }
+    await parts.checkVariants(call, info, variants);
 
     const id = key === undefined ? nextId() : await reserve(key, request.requestId, digest, known);
     const record = newRecord({

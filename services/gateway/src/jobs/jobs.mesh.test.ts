@@ -86,8 +86,9 @@ function startGateway(runVariant: RunVariant, { ackWaitMs = 1000, concurrency = 
     concurrency,
     gatewayId: `gateway-${gateways.length}`,
     storeImage: async (_call, bytes) => claims.add('anonymous', toImage(Buffer.from(bytes).toString())),
-    checkVariant: async (_call, _info, { name }, field) => {
-      if (name === 'bad') throw new MeshError('OPERATION_OUT_OF_BOUNDS', `${field} is bad`);
+    checkVariants: async (_call, _info, variants) => {
+      const bad = variants.findIndex(({ name }) => name === 'bad');
+      if (bad >= 0) throw new MeshError('OPERATION_OUT_OF_BOUNDS', `variants[${bad}] is bad`);
     },
     runVariant,
   });

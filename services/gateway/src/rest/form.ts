@@ -139,10 +139,16 @@ function readJson(text: string): Map<string, string> {
   }
   const fields = new Map<string, string>();
   for (const [name, value] of Object.entries(parsed)) {
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      throw invalidField(name, 'must be a string, a number or a boolean');
+    const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (!items.every(isScalar)) {
+      throw invalidField(name, 'must be a string, a number, a boolean, or a list of those');
     }
-    fields.set(name, String(value));
+    // As in other forms, where lists are written with commas.
+    fields.set(name, items.join(','));
   }
   return fields;
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }

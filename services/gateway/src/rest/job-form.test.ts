@@ -1,10 +1,12 @@
-import { toJson } from '@bufbuild/protobuf';
-import { CreateJobRequestSchema } from '@imagemesh/api';
+import { getOption, toJson } from '@bufbuild/protobuf';
+import { CreateJobRequestSchema, OperationSchema, OutputSchema, operation, WorkerKind } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import { expect, test } from 'vitest';
 import { type FormKind, formToJob } from './job-form.ts';
 
 const image = 'ab'.repeat(32);
+
+const formKinds: readonly FormKind[] = ['resize', 'crop'];
 
 const variant = (kind: FormKind, fields: Record<string, string>) => {
   const request = toJson(
@@ -68,6 +70,59 @@ test('lists of numbers are written with commas', () => {
     case: 'convolve',
     value: { kernel: [0, -1, 0, -1, 5, -1, 0, -1, 0] },
   });
+});
+
+test('every parameter of every form is a field of it', () => {
+  const forms = OperationSchema.fields.flatMap((field) => {
+    if (field.message === undefined) return [];
+    const { workers } = getOption(field.message, operation);
+    const isFilter = workers.length === 1 && workers[0] === WorkerKind.FILTER;
+    const kind = isFilter ? 'filter' : formKinds.find((kind) => kind === field.name);
+    const base: Record<string, string> = isFilter ? { filter: field.name } : { width: '1' };
+    return kind === undefined
+      ? []
+      : [{ kind, base, parameters: field.message.fields.map(({ name }) => name) }];
+  });
+  expect(forms.length).toBeGreaterThanOrEqual(24);
+  // The value of no field: what is wrong with it is said by the field's name.
+  for (const { kind, base, parameters } of forms) {
+    for (const name of parameters) {
+      const said = violation(kind, { image, ...base, [name]: '\u0000?' });
+      expect(said, `${base.filter ?? kind}.${name}`).toMatch(new RegExp(`^${name}: (?!is not known)`));
+    }
+  }
+  for (const { name } of OutputSchema.fields) {
+    for (const field of [name, `output.${name}`]) {
+      const said = violation('filter', { image, filter: 'blur', [field]: '\u0000?' });
+      expect(said, field).toMatch(new RegExp(`${name}[^:]*: (?!is not known)`));
+    }
+  }
+});
+
+test("a name that both have is the operation's, unless it says otherwise", () => {
+  const contain = { width: '8', height: '8', fit: 'contain', background: '#112233' };
+  expect(variant('resize', { ...contain, 'output.background': '#445566', 'output.format': 'jpg' })).toEqual({
+    operations: [{ resize: { width: 8, height: 8, fit: 'FIT_CONTAIN', background: '#112233' } }],
+    output: { format: 'FORMAT_JPEG', background: '#445566' },
+  });
+});
+
+test('choices are named without what all of them begin with', () => {
+  expect(
+    variant('resize', {
+      percent: '50',
+      kernel: 'mitchell',
+      chroma_subsampling: '444',
+      target_bytes: '5000',
+      color: 'keep',
+    }),
+  ).toEqual({
+    operations: [{ resize: { percent: 50, kernel: 'KERNEL_MITCHELL' } }],
+    output: { chromaSubsampling: 'CHROMA_SUBSAMPLING_444', targetBytes: '5000', color: 'COLOR_POLICY_KEEP' },
+  });
+  expect(violation('resize', { image, width: '1', chroma_subsampling: '411' })).toContain(
+    'must be one of 420, 444',
+  );
 });
 
 test('a request_id comes along', () => {

@@ -1,6 +1,7 @@
 /**
  * A form as a request for a job: the fields of POST /resize, /crop and /filter are those of the operation's message
- * and of Output, by their names in the proto files. What the API gains there, the forms gain.
+ * and of Output, by their names in the proto files. What the API gains there, the forms gain. A name that both have is
+ * the operation's; with "output." before it, any is the output's.
  */
 import {
   create,
@@ -43,9 +44,10 @@ export function formToJob(kind: FormKind, fields: ReadonlyMap<string, string>): 
   const output: JsonObject = {};
   for (const [name, text] of given) {
     const part = member.message.fields.find((field) => field.name === name);
-    const outputPart = OutputSchema.fields.find((field) => field.name === name);
-    if (part !== undefined) operation[name] = toJsonValue(part, text);
-    else if (outputPart !== undefined) output[name] = toJsonValue(outputPart, text);
+    const bare = name.startsWith(outputPrefix) ? name.slice(outputPrefix.length) : name;
+    const outputPart = OutputSchema.fields.find((field) => field.name === bare);
+    if (part !== undefined) operation[name] = toJsonValue(part, name, text);
+    else if (outputPart !== undefined) output[bare] = toJsonValue(outputPart, name, text);
     else if (!ownFields.has(name) || (name === 'filter' && kind !== 'filter')) {
       throw invalidField(name, `is not known; known are ${knownFields(member.message.fields, kind)}`);
     }
@@ -68,6 +70,8 @@ export function formToJob(kind: FormKind, fields: ReadonlyMap<string, string>): 
   return request;
 }
 
+const outputPrefix = 'output.';
+
 type MessageField = DescField & { readonly fieldKind: 'message' };
 
 function operationOf(kind: FormKind, filter: string | undefined): MessageField {
@@ -85,56 +89,58 @@ function isFilter({ message }: MessageField): boolean {
   return workers.length === 1 && workers[0] === WorkerKind.FILTER;
 }
 
-function toJsonValue(field: DescField, text: string): JsonValue {
+function toJsonValue(field: DescField, name: string, text: string): JsonValue {
   const trimmed = text.trim();
   switch (field.fieldKind) {
     case 'enum':
-      return enumName(field, trimmed);
+      return enumName(field, name, trimmed);
     case 'list':
-      return trimmed.split(',').map((item) => listItem(field, item.trim()));
+      return trimmed.split(',').map((item) => listItem(field, name, item.trim()));
     case 'scalar':
-      return scalar(field, field.scalar, trimmed);
+      return scalar(field.scalar, name, trimmed);
     case 'message':
     case 'map':
-      throw invalidField(field.name, 'cannot be given in a form');
+      throw invalidField(name, 'cannot be given in a form');
     default:
       return field satisfies never;
   }
 }
 
 /** Lists are written with commas. */
-function listItem(field: DescField & { readonly fieldKind: 'list' }, text: string): JsonValue {
-  return field.listKind === 'scalar' ? scalar(field, field.scalar, text) : enumName(field, text);
+function listItem(field: DescField & { readonly fieldKind: 'list' }, name: string, text: string): JsonValue {
+  return field.listKind === 'scalar' ? scalar(field.scalar, name, text) : enumName(field, name, text);
 }
 
-/** "cover" for FIT_COVER, "jpg" for FORMAT_JPEG; the full name does too. */
-function enumName(field: DescField, text: string): string {
-  if (field.enum === undefined) throw invalidField(field.name, 'cannot be given in a form');
+/** "cover" for FIT_COVER, "420" for CHROMA_SUBSAMPLING_420, "jpg" for FORMAT_JPEG; the full name does too. */
+function enumName(field: DescField, name: string, text: string): string {
+  if (field.enum === undefined) throw invalidField(name, 'cannot be given in a form');
   const wanted = text.toUpperCase().replaceAll('-', '_').replace(/^JPG$/, 'JPEG');
-  const values = field.enum.values.filter(({ number }) => number !== 0);
-  const found = values.find(({ name, localName }) => name === wanted || localName === wanted);
-  if (found !== undefined) return found.name;
-  const names = values.map(({ localName }) => localName.toLowerCase());
-  throw invalidField(field.name, `must be one of ${names.join(', ')}`);
+  const prefix = field.enum.values.find(({ number }) => number === 0)?.name.replace(/UNSPECIFIED$/, '') ?? '';
+  const values = field.enum.values
+    .filter(({ number }) => number !== 0)
+    .map((value) => ({ full: value.name, short: value.name.replace(prefix, '') }));
+  const found = values.find(({ full, short }) => full === wanted || short === wanted);
+  if (found !== undefined) return found.full;
+  throw invalidField(name, `must be one of ${values.map(({ short }) => short.toLowerCase()).join(', ')}`);
 }
 
-function scalar(field: DescField, type: ScalarType, text: string): JsonValue {
+function scalar(type: ScalarType, name: string, text: string): JsonValue {
   switch (type) {
     case ScalarType.BOOL: {
       if (/^(true|1|on|yes)$/i.test(text)) return true;
       if (/^(false|0|off|no)$/i.test(text)) return false;
-      throw invalidField(field.name, 'must be true or false');
+      throw invalidField(name, 'must be true or false');
     }
     case ScalarType.STRING:
       return text;
     case ScalarType.DOUBLE:
     case ScalarType.FLOAT: {
       const number = Number(text);
-      if (!Number.isFinite(number)) throw invalidField(field.name, 'must be a number');
+      if (!Number.isFinite(number)) throw invalidField(name, 'must be a number');
       return number;
     }
     default: {
-      if (!/^[+-]?\d{1,9}$/.test(text)) throw invalidField(field.name, 'must be a whole number');
+      if (!/^[+-]?\d{1,9}$/.test(text)) throw invalidField(name, 'must be a whole number');
       return Number(text);
     }
   }

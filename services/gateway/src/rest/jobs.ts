@@ -47,20 +47,28 @@ export interface JobResultView {
 }
 
 export function createJobRoutes(jobs: Jobs): JobRoutes {
+  const createJob = async (call: JobCall, kind: FormKind, fields: ReadonlyMap<string, string>) =>
+    jobs.create(call, formToJob(kind, fields));
   return {
     async post(call, kind, fields) {
-      const { id, state } = await jobs.create(call, formToJob(kind, fields)).catch(rethrowForForm);
+      const { id, state } = await createJob(call, kind, fields).catch(rethrowForForm);
       return { status: 202, body: { task_id: id, state: stateName(state) } };
     },
     get: async (call, jobId) => ({ status: 200, body: toView(await jobs.get(call, jobId)) }),
   };
 }
 
-/** A form has one operation, whose fields it names without their path. */
+/** A form has one operation, whose fields it names without their path; those of the output may keep theirs. */
 function rethrowForForm(error: unknown): never {
   if (!(error instanceof MeshError) || error.violations.length === 0) throw error;
   const toField = (text: string) =>
-    text.replace(/variants\[0\]\.operations\[0\]\.\w+\.|variants\[0\]\./g, '');
+    text
+      .replace(/variants\[0\]\.operations\[0\]\.\w+\./g, '')
+      .replace(
+        /variants\[0\]\.operations\[0\](?:\.(\w+))?/g,
+        (_, name: string | undefined) => name ?? 'operation',
+      )
+      .replace(/variants\[0\]\./g, '');
   throw new MeshError(error.reason, toField(error.message), {
     metadata: error.metadata,
     violations: error.violations.map(({ field, description }) => ({
