@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { quadrants, startMesh } from '@imagemesh/testkit';
+import { noisePng, quadrants, startMesh } from '@imagemesh/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pixelsOf } from './calls.ts';
 
@@ -59,6 +59,18 @@ describe('Transform by', () => {
     });
     expect(reply.status).toBe(200);
     await check(await reply.text());
+  });
+
+  it('plain HTTP with JSON, as much as a unary result may have', async () => {
+    const data = (await noisePng(3_900_000)).toString('base64');
+    const reply = await fetch(`${mesh.gatewayUrl}/imagemesh.v1.ImageService/Transform`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ source: { data }, output: { effort: 0 } }),
+    });
+    expect(reply.status).toBe(200);
+    const result = Buffer.from(JSON.parse(await reply.text()).data, 'base64');
+    expect(result.length).toBeGreaterThan(3_800_000);
   });
 
   it('grpcurl, where it is installed', async (context) => {

@@ -1,9 +1,18 @@
 import { EventEmitter, once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
-import { Destination, Format, OperationSchema } from '@imagemesh/api';
+import {
+  ColorPolicy,
+  Destination,
+  EncodingReportSchema,
+  Format,
+  OperationSchema,
+  OutputSchema,
+} from '@imagemesh/api';
+import { defaultLimits } from '@imagemesh/image';
 import { MeshError } from '@imagemesh/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryBudget } from './memory-budget.ts';
+import { planPipeline } from './plan.ts';
 import { imageRef, temporaryRef } from './run-pipeline.ts';
 import { blur, byService, context, encoded, info, pixels, plan, resize, source } from './testing/peer.ts';
 import { createPipelineHarness, type PipelineHarness } from './testing/pipeline-harness.ts';
@@ -63,6 +72,23 @@ describe('one stage', () => {
     });
   });
 
+  it('sends a stage with a watermark to a replica that shares the store, and names the overlay that is gone', async () => {
+    const overlay = 'c'.repeat(64);
+    const watermark = create(OperationSchema, {
+      operation: { case: 'watermark', value: { imageId: overlay } },
+    });
+    const { address, seen } = await harness.startPeer(async () => {
+      throw new MeshError('BLOB_NOT_FOUND', 'gone', { resource: { type: 'image', name: overlay } });
+    });
+    const running = harness.createRunner([address]).run(context(), source, plan([watermark]));
+    await expect(running).rejects.toMatchObject({
+      reason: 'IMAGE_NOT_FOUND',
+      resource: { type: 'image', name: overlay },
+    });
+    expect(seen[0]?.headers['im-store']).toBe(harness.store.id);
+    expect(seen[0]?.headers['im-op']).toBe('watermark');
+  });
+
   it('lets the replica save the result of a job as an image', async () => {
     const id = 'b'.repeat(64);
     const { address, seen } = await harness.startPeer(async (call, wire) => ({
@@ -96,6 +122,40 @@ describe('one stage', () => {
       violations: [{ field: 'operations[0].crop' }],
     });
     expect(seen).toHaveLength(1);
+  });
+});
+
+describe('what the output says', () => {
+  const keep = create(OutputSchema, {
+    format: Format.AUTO,
+    accept: [Format.WEBP, Format.PNG],
+    color: ColorPolicy.KEEP,
+  });
+
+  it('of colours goes to every stage, of a second format to the last; how it was encoded comes back', async () => {
+    const { address, seen } = await harness.startPeer(async (call, wire) => {
+      const answer = await byService(call, wire);
+      const isLast = call.spec.result.case === 'output';
+      return isLast
+        ? {
+            ...answer,
+            header: {
+              ...answer.header,
+              encoding: create(EncodingReportSchema, { quality: 61, attempts: 9 }),
+            },
+          }
+        : answer;
+    });
+    const two = planPipeline({ info, operations: [resize, blur], output: keep, limits: defaultLimits });
+    const result = await harness.createRunner([address]).run(context(), source, two);
+    expect(seen.map(({ spec }) => spec.color)).toEqual([ColorPolicy.KEEP, ColorPolicy.KEEP]);
+    expect(seen.map(({ spec }) => spec.alternativeFormat)).toEqual([Format.UNSPECIFIED, Format.PNG]);
+    expect(seen[1]?.spec.result).toMatchObject({
+      case: 'output',
+      value: { format: Format.WEBP, accept: [] },
+    });
+    expect(result.report.encoding).toMatchObject({ quality: 61, attempts: 9 });
+    await result.release();
   });
 });
 

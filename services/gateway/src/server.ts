@@ -125,7 +125,8 @@ export async function startGateway(config: Config): Promise<RunningService> {
     },
     interceptors: standardInterceptors({ log, metrics }),
     readMaxBytes: imageLimits.maxInputBytes + messageSlackBytes,
-    writeMaxBytes: calls.maxUnaryResultBytes + messageSlackBytes,
+    // JSON has bytes as base64.
+    writeMaxBytes: Math.ceil((calls.maxUnaryResultBytes * 4) / 3) + messageSlackBytes,
     fallback: rest,
     log,
   });

@@ -133,6 +133,29 @@ describe('limits', () => {
   });
 });
 
+describe('limits of a part', () => {
+  it('count the pixels of the part alone', () => {
+    const part = create(OperationSchema, {
+      operation: { case: 'blurRegion', value: { width: 100, height: 100, sigma: 40 } },
+    });
+    const limits = { ...defaultLimits, maxKernelWork: 5 };
+    expect(pipelineSizes({ width: 5000, height: 5000 }, [part], limits)).toHaveLength(2);
+    expect(() => pipelineSizes({ width: 100, height: 100 }, [part, part], limits)).toThrow(/at most 5 taps/);
+  });
+
+  it('count all frames of an animation', () => {
+    const flip = create(OperationSchema, { operation: { case: 'flip', value: {} } });
+    const limits = { ...defaultLimits, maxAnimationPixels: 1000 };
+    expect(pipelineSizes({ width: 10, height: 10 }, [flip], limits, 'operations', 10)).toHaveLength(2);
+    expect(() => pipelineSizes({ width: 10, height: 10 }, [flip], limits, 'operations', 11)).toThrow(
+      expect.objectContaining({
+        reason: 'OUTPUT_TOO_LARGE',
+        violations: [expect.objectContaining({ field: 'operations[0].flip' })],
+      }),
+    );
+  });
+});
+
 describe('frames', () => {
   const trim = create(OperationSchema, { operation: { case: 'trim', value: {} } });
   const second = create(OperationSchema, { operation: { case: 'selectFrame', value: { index: 1 } } });

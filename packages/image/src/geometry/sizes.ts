@@ -55,7 +55,7 @@ export function pipelineSizes(
   let totalPixels = 0;
   let kernelWork = 0;
   for (const [index, operation] of operations.entries()) {
-    kernelWork += (kernelTaps(operation) * current.width * current.height * frames) / 1e6;
+    kernelWork += (kernelTaps(operation) * kernelPixels(operation, current) * frames) / 1e6;
     current = resultSize(current, operation, limits, `${path}[${index}]`);
     const pixels = current.width * current.height * frames;
     const field = `${path}[${index}].${operationName(operation)}`;
@@ -116,6 +116,13 @@ export function resultSize(size: Size, operation: Operation, limits: ImageLimits
     default:
       return size;
   }
+}
+
+/** Pixels that a kernel runs over: of a part of the image, those of the part. */
+function kernelPixels({ operation }: Operation, { width, height }: Size): number {
+  if (operation.case !== 'blurRegion') return width * height;
+  const { width: partWidth = width, height: partHeight = height } = operation.value;
+  return Math.min(width, partWidth) * Math.min(height, partHeight);
 }
 
 function checkAnimation(

@@ -38,7 +38,7 @@ export type Answer = (
   seen: Seen,
   wire: ServerWireCall,
 ) => Promise<{
-  header: Pick<WorkHeader, 'content'> & { sizeBytes?: bigint; blob?: BlobRef; execMs?: number };
+  header: Pick<WorkHeader, 'content' | 'encoding'> & { sizeBytes?: bigint; blob?: BlobRef; execMs?: number };
   bytes?: Uint8Array;
 }>;
 
