@@ -130,6 +130,7 @@ const filters: readonly Case[] = [
     service: 'filter',
     operation: (size) => ({ case: 'blurRegion', value: middle(size) }),
   },
+  filter('redact faces', { case: 'redactFaces', value: {} }),
   {
     name: 'perspective',
     service: 'filter',

@@ -35,6 +35,8 @@ export function operationExamples(watermarkId: string): Readonly<Record<string, 
     emboss: {},
     pixelate: { size: 8, left: 50, top: 90, width: 70, height: 66 },
     blur_region: { left: 50, top: 90, width: 70, height: 66, sigma: 5 },
+    redact_faces: { method: 'FACE_REDACTION_PIXELATE' },
+    crop_to_faces: { padding: 20 },
     perspective: { corners: [60, 96, 130, 110, 120, 156, 50, 152], width: 160, height: 120 },
   };
 }
@@ -44,3 +46,6 @@ export const preparations: Readonly<Record<string, readonly JsonObject[]>> = {
   trim: [{ extend: { left: 30, top: 20, right: 10, bottom: 40, background: '#FFFFFF' } }],
   flatten: [{ round_corners: {} }],
 };
+
+/** Examples on a portrait instead of the landscape. */
+export const onPortrait: ReadonlySet<string> = new Set(['redact_faces', 'crop_to_faces']);

@@ -8,6 +8,7 @@ import {
   WorkerKind,
 } from '@imagemesh/api';
 import { limitsEnvDocs } from '@imagemesh/image';
+import { onPortrait } from './examples.ts';
 
 export function operationsPage(
   { operations, outputParameters }: ListOperationsResponse,
@@ -52,6 +53,7 @@ function describeOperation(
     `Service: ${workers.join(' or ')}. Cost: ${costOf(options?.cost ?? CostClass.UNSPECIFIED)}.`,
     parameters.length === 0 ? 'No parameters.' : parameterTable(parameters),
     code({ [name]: example }),
+    ...(onPortrait.has(name) ? ['![the portrait before](operations/before-portrait.webp) becomes'] : []),
     `![${name}](operations/${name}.webp)`,
   ];
 }

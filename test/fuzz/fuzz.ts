@@ -32,6 +32,10 @@ const pipelines: readonly Pipeline[] = [
     { case: 'trim', value: {} },
   ],
   [
+    { case: 'redactFaces', value: {} },
+    { case: 'cropToFaces', value: {} },
+  ],
+  [
     { case: 'resize', value: { percent: 50 } },
     { case: 'morphology', value: { kind: MorphologyKind.OPEN } },
   ],

@@ -8,7 +8,7 @@ import {
   WorkerKind,
 } from '@imagemesh/api';
 import { createGrpcClient, MeshError } from '@imagemesh/rpc';
-import { plain, quadrants, startMesh, type TestMesh } from '@imagemesh/testkit';
+import { plain, portrait, quadrants, startMesh, type TestMesh } from '@imagemesh/testkit';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorOf, pixelsOf } from './calls.ts';
@@ -277,5 +277,40 @@ describe('the catalogue', () => {
     expect(analysis?.perceptualHash).toMatch(/^[0-9a-f]{16}$/);
     const animated = await images.analyzeImage({ source: inline(await moving('webp')) });
     expect(animated.analysis?.averageColor).toBe('#FF0000');
+  });
+
+  it('finds faces, redacts them and crops to them', async () => {
+    const source = inline(await portrait({ width: 500, height: 300, format: 'jpeg' }));
+    const { info, faces } = await images.detectFaces({ source });
+    expect(info).toMatchObject({ width: 500, height: 300 });
+    expect(faces).toHaveLength(1);
+    const [{ left = 0, top = 0, width = 0, height = 0 } = {}] = faces;
+    expect(Math.abs(left + width / 2 - 250)).toBeLessThan(10);
+    const redacted = await images.transform({
+      source,
+      operations: [{ operation: { case: 'redactFaces', value: {} } }],
+    });
+    expect((await images.detectFaces({ source: inline(redacted.data) })).faces).toEqual([]);
+    const cropped = await images.transform({
+      source,
+      operations: [
+        { operation: { case: 'cropToFaces', value: { padding: 0 } } },
+        { operation: { case: 'resize', value: { width: 50 } } },
+      ],
+    });
+    expect(cropped.info).toMatchObject({ width: 50, height: Math.round((50 * height) / width) });
+    expect(top).toBeGreaterThan(0);
+  });
+
+  it('looks for faces in the first frame of an animation, and refuses to crop its frames to them', async () => {
+    const source = inline(await moving('webp'));
+    expect((await images.detectFaces({ source })).faces).toEqual([]);
+    const cropped = images.transform({
+      source,
+      operations: [{ operation: { case: 'cropToFaces', value: {} } }],
+    });
+    expect(await errorOf(cropped)).toMatchObject({ reason: 'ANIMATION_REFUSED' });
+    const wrong = images.detectFaces({ source, search: { minSize: 1 } });
+    expect(await errorOf(wrong)).toMatchObject({ reason: 'INVALID_REQUEST' });
   });
 });

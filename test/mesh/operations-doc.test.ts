@@ -6,12 +6,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { fromJson } from '@bufbuild/protobuf';
 import { ListOperationsResponseSchema } from '@imagemesh/api';
-import { startMesh, type TestMesh } from '@imagemesh/testkit';
+import { portrait, startMesh, type TestMesh } from '@imagemesh/testkit';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { operationExamples, preparations } from '../docs/examples.ts';
+import { onPortrait, operationExamples, preparations } from '../docs/examples.ts';
 import { operationsPage } from '../docs/operations-page.ts';
-import { paintScene } from '../docs/scene.ts';
+import { paintScene, sceneSize } from '../docs/scene.ts';
 
 const isUpdate = process.env.UPDATE_DOCS === '1';
 const docs = new URL('../../docs/', import.meta.url);
@@ -19,12 +19,14 @@ const output = { format: 'FORMAT_WEBP', quality: 82, effort: 9 };
 
 let mesh: TestMesh;
 let scene: Buffer;
+let face: Buffer;
 /** Stands in the page in place of the id, which is a digest of bytes that another encoder writes otherwise. */
 const shownId = '<image id>';
 
 beforeAll(async () => {
   mesh = await startMesh({ replicas: { resize: 1, filter: 1 }, nats: false });
   scene = await paintScene();
+  face = await portrait(sceneSize);
 }, 60_000);
 
 afterAll(() => mesh?.stop());
@@ -41,14 +43,16 @@ it('the text is what the API says', async () => {
 it('every picture is what the mesh makes of its example', async () => {
   const examples = operationExamples(await storeWatermark());
   await mkdir(new URL('operations/', docs), { recursive: true });
-  await check('before', []);
+  await check('before', [], scene);
+  await check('before-portrait', [], face);
   for (const [name, example] of Object.entries(examples)) {
-    await check(name, [...(preparations[name] ?? []), { [name]: example }]);
+    const operations = [...(preparations[name] ?? []), { [name]: example }];
+    await check(name, operations, onPortrait.has(name) ? face : scene);
   }
 }, 60_000);
 
-async function check(name: string, operations: readonly JsonObject[]): Promise<void> {
-  const source = { data: scene.toString('base64') };
+async function check(name: string, operations: readonly JsonObject[], before: Buffer): Promise<void> {
+  const source = { data: before.toString('base64') };
   const made = await call('Transform', { source, operations: [...operations], output });
   const bytes = Buffer.from(String(made.data), 'base64');
   const file = new URL(`operations/${name}.webp`, docs);

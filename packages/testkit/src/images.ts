@@ -109,6 +109,42 @@ export function pixelAt({ data, width, channels }: Picture, x: number, y: number
   return [...data.subarray(at, at + channels)];
 }
 
+/** A drawn face that detectors take for one: its box is about the middle three quarters of the image. */
+export function portrait(options: ImageOptions = {}): Promise<Buffer> {
+  const { width = 160, height = 160 } = options;
+  const layers: readonly (readonly [x: number, y: number, rx: number, ry: number, colour: Colour])[] = [
+    [0.5, 0.25, 0.32, 0.2, [60, 40, 30]],
+    [0.5, 0.525, 0.29, 0.38, [220, 170, 140]],
+    ...[0.385, 0.615].flatMap((x) => [
+      [x, 0.4, 0.085, 0.02, [80, 50, 40]] as const,
+      [x, 0.47, 0.07, 0.035, [160, 110, 90]] as const,
+      [x, 0.47, 0.03, 0.03, [40, 30, 30]] as const,
+    ]),
+    [0.5, 0.59, 0.045, 0.025, [190, 130, 100]],
+    [0.5, 0.73, 0.12, 0.035, [150, 70, 70]],
+  ];
+  const side = Math.min(width, height);
+  return paint({ width, height, ...options }, (column, row) => {
+    const [x, y] = [(column - (width - side) / 2) / side, (row - (height - side) / 2) / side];
+    return layers.reduce<Colour>(
+      (under, [cx, cy, rx, ry, colour]) => {
+        const distance = Math.hypot((x - cx) / rx, (y - cy) / ry);
+        // Edges are as soft as a lens makes them.
+        const share = Math.min(1, Math.max(0, 0.5 + ((1 - distance) * Math.min(rx, ry)) / 0.02));
+        return mix(under, colour, share);
+      },
+      [150, 170, 190],
+    );
+  });
+}
+
+function mix(a: Colour, b: Colour, share: number): Colour {
+  const [red, green, blue] = [0, 1, 2].map((at) =>
+    Math.round((a[at] ?? 0) * (1 - share) + (b[at] ?? 0) * share),
+  );
+  return [red ?? 0, green ?? 0, blue ?? 0];
+}
+
 async function paint(options: ImageOptions, colourAt: (x: number, y: number) => Colour): Promise<Buffer> {
   const { width = 64, height = 48, format = 'png', quality = 100, orientation } = options;
   const channels = colourAt(0, 0).length === 4 ? 4 : 3;

@@ -11,6 +11,7 @@ export {
   photoLike,
   pixelAt,
   plain,
+  portrait,
   QUADRANT_COLOURS,
   quadrants,
   readPixel,

@@ -9,6 +9,8 @@
 import type {
   ColorPolicy,
   EncodingReport,
+  FaceList,
+  FaceSearch,
   ImageAnalysis,
   ImageInfo,
   MetadataPolicy,
@@ -27,7 +29,7 @@ export interface Work {
   readonly operations: readonly Operation[];
   /**
    * Size of the image before the first step (upright) and after each: `sizes.length === operations.length + 1`. From a
-   * trim on, the largest that it can be.
+   * trim or a crop_to_faces on, the largest that it can be.
    */
   readonly sizes: readonly Size[];
   /** What of the source's colours is kept; SRGB or KEEP. */
@@ -42,7 +44,9 @@ export type WorkResult =
   /** Pixels for the next stage, with the metadata that the policy lets through. */
   | { readonly kind: 'pixels'; readonly metadata: MetadataPolicy }
   /** Measurements of the pixels. */
-  | { readonly kind: 'analysis' };
+  | { readonly kind: 'analysis' }
+  /** Where faces are. */
+  | { readonly kind: 'faces'; readonly search: FaceSearch };
 
 /** The call that the work is for. */
 export interface WorkCall {
@@ -63,7 +67,8 @@ export interface Formatted {
   readonly content:
     | { readonly case: 'encoded'; readonly value: ImageInfo }
     | { readonly case: 'pixels'; readonly value: PixelContent }
-    | { readonly case: 'analysis'; readonly value: ImageAnalysis };
+    | { readonly case: 'analysis'; readonly value: ImageAnalysis }
+    | { readonly case: 'faces'; readonly value: FaceList };
   /** How an encoded image was encoded. */
   readonly encoding?: EncodingReport;
   /** Gives the bytes' memory back; called once they are sent or stored. */

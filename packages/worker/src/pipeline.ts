@@ -67,8 +67,8 @@ export async function doWork<Picture>(
     const picture = await agents.process(work, workCall);
     formatted = await agents.format(picture, work, workCall);
     signal.throwIfAborted();
-    // Measurements have no bytes to keep.
-    const isSaved = formatted.content.case !== 'analysis';
+    // What is measured or found has no bytes to keep.
+    const isSaved = formatted.content.case === 'encoded' || formatted.content.case === 'pixels';
     const blob = isSaved ? await saveResult(spec, formatted, store, signal) : undefined;
     times.execMs = performance.now() - loadedMs;
     const { content, encoding, release } = formatted;

@@ -118,6 +118,8 @@ export function resultOf(spec: WorkSpec): WorkResult {
       return { kind: 'pixels', metadata: result.value.metadata ?? MetadataPolicy.UNSPECIFIED };
     case 'analysis':
       return { kind: 'analysis' };
+    case 'faces':
+      return { kind: 'faces', search: result.value };
     case undefined:
       throw invalidField('result', 'must be set');
     default:

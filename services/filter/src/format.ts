@@ -1,9 +1,12 @@
-/** Has the thread that keeps the pixels encode them, or hand them out for the next stage, and gives it back. */
+/** Has the thread that keeps the pixels encode them, hand them out for the next stage or look for faces, and gives it back. */
+import { create } from '@bufbuild/protobuf';
+import { FaceListSchema, FaceSchema, type FaceSearch } from '@imagemesh/api';
 import type { Formatted, Work, WorkCall } from '@imagemesh/worker';
 import type { Picture } from './process.ts';
 
 export async function format(picture: Picture, { result }: Work, call: WorkCall): Promise<Formatted> {
   try {
+    if (result.kind === 'faces') return await faces(picture, result.search);
     const reply = await picture.ask({
       kind: 'format',
       output: result.kind === 'encoded' ? result.output : undefined,
@@ -26,4 +29,11 @@ export async function format(picture: Picture, { result }: Work, call: WorkCall)
   } finally {
     await picture.release();
   }
+}
+
+async function faces(picture: Picture, search: FaceSearch): Promise<Formatted> {
+  const reply = await picture.ask({ kind: 'findFaces', search });
+  if (reply.kind !== 'faces') throw new Error(`the filter thread answered "findFaces" with "${reply.kind}"`);
+  const value = create(FaceListSchema, { faces: reply.faces.map((face) => create(FaceSchema, face)) });
+  return { bytes: new Uint8Array(0), content: { case: 'faces', value } };
 }

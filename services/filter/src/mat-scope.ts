@@ -14,15 +14,16 @@ export interface MatScope {
   free(mat: Mat): void;
 }
 
-/** Runs `use`; its result is the caller's to delete, everything else is deleted, also after an error. */
-export function withMats(cv: OpenCv, use: (scope: MatScope) => Mat): Mat {
+/** Runs `use`; a Mat that it returns is the caller's to delete, everything else is deleted, also after an error. */
+export function withMats<Result>(cv: OpenCv, use: (scope: MatScope) => Result): Result {
   const owned = new Set<Mat | MatVector>();
+  let result: Result | undefined;
   const own = <Owned extends Mat | MatVector>(value: Owned): Owned => {
     owned.add(value);
     return value;
   };
   try {
-    const result = use({
+    result = use({
       own,
       mat: () => own(new cv.Mat()),
       sized: (rows, cols, channels) => own(new cv.Mat(rows, cols, typeOf(cv, channels))),
@@ -35,10 +36,9 @@ export function withMats(cv: OpenCv, use: (scope: MatScope) => Mat): Mat {
         if (owned.delete(mat)) mat.delete();
       },
     });
-    owned.delete(result);
     return result;
   } finally {
-    for (const value of owned) value.delete();
+    for (const value of owned) if (value !== result) value.delete();
   }
 }
 

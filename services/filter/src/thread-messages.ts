@@ -2,13 +2,14 @@
 import type {
   ColorPolicy,
   EncodingReport,
+  FaceSearch,
   ImageInfo,
   MetadataPolicy,
   Operation,
   Output,
   PixelContent,
 } from '@imagemesh/api';
-import type { CodedFormat, ImageLimits, Source } from '@imagemesh/image';
+import type { CodedFormat, ImageLimits, Rect, Source } from '@imagemesh/image';
 import { type ErrorReason, type FieldViolation, MeshError } from '@imagemesh/rpc';
 
 export type ThreadRequest =
@@ -30,6 +31,8 @@ export type ThreadRequest =
       readonly limits: ImageLimits;
       readonly timeoutMs: number;
     }
+  /** Look for faces in the still image that the thread keeps; it keeps nothing then. */
+  | { readonly kind: 'findFaces'; readonly search: FaceSearch }
   /** Forget what is kept. */
   | { readonly kind: 'drop' };
 
@@ -44,6 +47,7 @@ export type ThreadReply =
       readonly encoding: EncodingReport;
     }
   | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly content: PixelContent }
+  | { readonly kind: 'faces'; readonly faces: readonly Rect[] }
   | { readonly kind: 'dropped' }
   /** `isBroken`: the thread's OpenCV cannot be trusted any more, or its heap is full. */
   | { readonly kind: 'failed'; readonly error: ThreadError; readonly isBroken: boolean };

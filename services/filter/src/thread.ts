@@ -7,11 +7,13 @@
  * while the encoder reads it: growing detaches the view.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Operation } from '@imagemesh/api';
+import type { FaceSearch, Operation } from '@imagemesh/api';
 import { frameOf, joinFrames, type Metadata, type Pixels } from '@imagemesh/image';
 import { configureSharp, decode, encode, pixelContent, readMetadata } from '@imagemesh/image/codec';
 import { MeshError, toMeshError } from '@imagemesh/rpc';
+import { findFaces } from './faces.ts';
 import { applyOperations } from './kernels/index.ts';
+import { withMats } from './mat-scope.ts';
 import { loadOpencv, type Mat, type OpenCv, opencvFailure } from './opencv.ts';
 import { cropToMat } from './pixels-to-mat.ts';
 import type { ThreadData, ThreadEnvelope, ThreadReply, ThreadRequest } from './thread-messages.ts';
@@ -51,6 +53,8 @@ async function answer(request: ThreadRequest): Promise<ThreadReply> {
         return await processSource(request);
       case 'format':
         return await format(request);
+      case 'findFaces':
+        return listFaces(request.search);
       case 'drop':
         drop();
         return { kind: 'dropped' };
@@ -129,6 +133,15 @@ async function format(request: Extract<ThreadRequest, { kind: 'format' }>): Prom
   drop();
   // Encoded bytes are small beside the pixels; memory that sharp owns does not move to another thread.
   return { kind: 'encoded', bytes: new Uint8Array(bytes), info, encoding };
+}
+
+function listFaces(search: FaceSearch): ThreadReply {
+  const mat = kept?.mat;
+  if (mat === undefined) throw new Error('no still image is kept to be searched');
+  checkWanted();
+  const faces = withMats(cv, (scope) => findFaces(mat, search, scope, cv));
+  drop();
+  return { kind: 'faces', faces };
 }
 
 function drop(): void {

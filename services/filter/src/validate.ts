@@ -17,6 +17,9 @@ export function validate({ source, operations, sizes, result }: Work, limits: Im
   if (result.kind === 'analysis') throw invalidField('analysis', 'the resize service measures images');
   planFrames(sourceFrames(source), operations);
   for (const [index, operation] of operations.entries()) checkOperation(operation, `operations[${index}]`);
+  if (result.kind === 'faces' && sourceFrames(source) > 1) {
+    throw invalidField('faces', 'are looked for in still images; select_frame makes one of an animation');
+  }
   checkFilterPixels(sizes, operations, limits);
 }
 

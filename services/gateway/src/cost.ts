@@ -90,6 +90,10 @@ function estimateOperation(given: Operation, before: Size, after: Size): number 
       return megapixels(after);
     case 'selectFrame':
       return 0;
+    case 'redactFaces':
+    case 'cropToFaces':
+      // Searched on a copy of at most 1024 px a side.
+      return 2 * mp + 190 * Math.min(0.75, mp);
     case 'trim':
       return 170 * mp;
     case 'roundCorners':

@@ -94,6 +94,7 @@ function noteOf(
   const isSame = before !== undefined && before.width === after?.width && before.height === after.height;
   switch (operation.case) {
     case 'trim':
+    case 'cropToFaces':
       return 'how much is cut is known only then; sizes from here on are the largest possible.';
     case 'resize':
     case 'crop':

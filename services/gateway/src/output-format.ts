@@ -18,7 +18,7 @@ export interface SourceFormat {
   readonly hasAlpha: boolean;
   /** Frames of the result. */
   readonly frames: number;
-  /** Size of the result; behind a trim the largest that it can be. */
+  /** Size of the result; behind a trim or a crop_to_faces the largest that it can be. */
   readonly resultSize: Size;
 }
 

@@ -39,7 +39,7 @@ export interface Stage {
   readonly names: readonly string[];
   /** Predicted work in reference ms. */
   readonly costMs: number;
-  /** Size of the stage's result; behind a trim the largest that it can be. */
+  /** Size of the stage's result; behind a trim or a crop_to_faces the largest that it can be. */
   readonly resultSize: Size;
   /** Frames of the stage's result. */
   readonly frames: number;
@@ -97,6 +97,8 @@ export interface StagesInput {
   readonly size: Size;
   readonly frames: number;
   readonly operations: readonly Operation[];
+  /** The service of the last stage, where a measurement ends it; undefined: whichever does the operations. */
+  readonly lastWorker?: Worker;
   /** Undefined: the last stage gives pixels. */
   readonly output: ResolvedOutput | undefined;
   readonly alternative: CodedFormat | undefined;
@@ -112,7 +114,7 @@ export function planStages(input: StagesInput): readonly Stage[] {
   const steps = operations.map(
     (operation, index): Step => ({ operation, result: results[index] ?? sourceSize }),
   );
-  const runs = cut(steps);
+  const runs = cut(steps, input.lastWorker);
   let size = sourceSize;
   let done = 0;
   return runs.map(({ worker, steps }, index): Stage => {
@@ -164,7 +166,7 @@ function isWorker(kind: WorkerKind): kind is Worker {
   return kind === WorkerKind.RESIZE || kind === WorkerKind.FILTER;
 }
 
-function cut(steps: readonly Step[]): { worker: Worker; steps: Step[] }[] {
+function cut(steps: readonly Step[], lastWorker: Worker | undefined): { worker: Worker; steps: Step[] }[] {
   const runs: { worker: Worker | undefined; steps: Step[] }[] = [{ worker: undefined, steps: [] }];
   for (const step of steps) {
     const worker = neededWorker(step.operation);
@@ -175,6 +177,11 @@ function cut(steps: readonly Step[]): { worker: Worker; steps: Step[] }[] {
       last.worker ??= worker;
       last.steps.push(step);
     }
+  }
+  const last = runs.at(-1);
+  if (last !== undefined && lastWorker !== undefined) {
+    last.worker ??= lastWorker;
+    if (last.worker !== lastWorker) runs.push({ worker: lastWorker, steps: [] });
   }
   return runs.map(({ worker = WorkerKind.RESIZE, steps }) => ({ worker, steps }));
 }

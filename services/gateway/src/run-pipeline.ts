@@ -4,14 +4,12 @@
  */
 import { create } from '@bufbuild/protobuf';
 import {
-  AnalysisResultSchema,
   type BlobRef,
   BlobRefSchema,
   ColorPolicy,
   Destination,
   EncodedContentSchema,
   Format,
-  type ImageAnalysis,
   type ImageInfo,
   MetadataPolicy,
   type PixelContent,
@@ -69,9 +67,20 @@ export interface PipelineRunner {
   ): Promise<PipelineResult>;
   /** Runs stages into pixels. */
   decode(call: CallContext, source: PipelineSource, plan: PixelPlan): Promise<HeldPixels>;
-  /** Measures an image. */
-  analyze(call: CallContext, source: PipelineSource, stage: Stage): Promise<ImageAnalysis>;
+  /** Runs stages of which the last one measures; what it found, without bytes. */
+  measure(
+    call: CallContext,
+    source: PipelineSource,
+    stages: readonly Stage[],
+    what: Measure,
+  ): Promise<Measured>;
 }
+
+/** What is measured. */
+export type Measure = Extract<StageRequest['result'], { case: 'analysis' | 'faces' }>;
+
+/** What was measured, of the same case. */
+export type Measured = Extract<WorkHeader['content'], { case: 'analysis' | 'faces' }>;
 
 export interface PixelPlan {
   readonly stages: readonly Stage[];
@@ -165,17 +174,17 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
       return { source: pixels, content: pixels.content.value, reports, release: () => drop(reply) };
     },
 
-    async analyze(call, source, stage) {
-      const { reply } = await runStages(call, firstSource(source), [stage], () => ({
-        result: { case: 'analysis', value: create(AnalysisResultSchema) },
-        destination: Destination.INLINE,
+    async measure(call, source, stages, what) {
+      const { reply } = await runStages(call, firstSource(source), stages, (stage) => ({
+        result: stage.isFinal ? what : pixelResult(MetadataPolicy.STRIP),
+        destination: stage.isFinal ? Destination.INLINE : destinationOf(stage, Format.UNSPECIFIED, false),
         color: ColorPolicy.SRGB,
       }));
       await drop(reply);
       const { content } = reply.header;
-      if (content.case !== 'analysis')
-        throw new MeshError('INTERNAL', 'an inner service did not measure the image');
-      return content.value;
+      if (content.case !== what.case)
+        throw new MeshError('INTERNAL', 'an inner service did not measure what it was asked for');
+      return content;
     },
   };
 }

@@ -27,7 +27,6 @@ import {
 } from '@imagemesh/rpc';
 import { type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
-import { createAnalyze } from './analyses.ts';
 import { createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
@@ -35,6 +34,7 @@ import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
 import { createJobs, createNoJobs, type Jobs } from './jobs/jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
+import { createMeasurements } from './measurements.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createMeters } from './meters.ts';
 import { createRender } from './render.ts';
@@ -96,7 +96,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     feed,
     jobs,
     render: createRender({ sources, runner, limits: imageLimits, deadlines: calls, admission }),
-    analyze: createAnalyze({ runner, limits: imageLimits, deadlines: calls, admission }),
+    measurements: createMeasurements({ runner, limits: imageLimits, deadlines: calls, admission }),
     imageLimits,
     limits: {
       maxInputBytes: imageLimits.maxInputBytes,

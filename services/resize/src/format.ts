@@ -24,6 +24,8 @@ export async function format(picture: Picture, { result }: Work, call: WorkCall)
       const value = await analyze(await pixelsOf(picture, 8), call);
       return { bytes: new Uint8Array(0), content: { case: 'analysis', value } };
     }
+    case 'faces':
+      throw new Error('validate refuses it');
     default:
       return result satisfies never;
   }

@@ -19,7 +19,8 @@ export const resizeOperations: readonly string[] = [
 ];
 
 /** Sizes, ranges and limits are checked already; what is left is what frames allow. */
-export function validate({ source, operations }: Work): void {
+export function validate({ source, operations, result }: Work): void {
+  if (result.kind === 'faces') throw invalidField('faces', 'the filter service looks for faces');
   planFrames(sourceFrames(source), operations);
   for (const [index, operation] of operations.entries()) {
     if (resizeOperations.includes(operationName(operation))) continue;

@@ -34,7 +34,10 @@ export function planFrames(frames: number, operations: readonly Operation[], pat
 }
 
 function checkFrames({ operation }: Operation, path: string, index: number): void {
-  if (operation.case === 'trim') throw refused(`${path}[${index}].trim`, 'would cut each frame differently');
+  if (operation.case === 'trim' || operation.case === 'cropToFaces') {
+    const name = operation.case === 'trim' ? 'trim' : 'crop_to_faces';
+    throw refused(`${path}[${index}].${name}`, 'would cut each frame differently');
+  }
   const gravity =
     operation.case === 'crop' || (operation.case === 'resize' && operation.value.fit === Fit.COVER)
       ? operation.value.gravity

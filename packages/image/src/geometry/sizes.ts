@@ -2,7 +2,8 @@
  * The exact size of an image after each operation, without touching a pixel.
  *
  * Workers do what is predicted here: they hand libvips the size, not the ratio. So the gateway can plan, refuse and
- * estimate from the header alone. Only a trim's size is not known before: from there on sizes are the largest possible.
+ * estimate from the header alone. Only the sizes of a trim and a crop_to_faces are not known before:
+ * from there on sizes are the largest possible.
  */
 import { Fit, type Operation, OperationSchema } from '@imagemesh/api';
 import { invalidField, MeshError } from '@imagemesh/rpc';

@@ -4,6 +4,7 @@ import { type MatScope, withMats } from '../mat-scope.ts';
 import type { Mat, OpenCv } from '../opencv.ts';
 import * as color from './color.ts';
 import * as derivatives from './derivatives.ts';
+import * as faces from './faces.ts';
 import * as geometry from './geometry.ts';
 import type { Kernel, OperationCase } from './kernel.ts';
 import * as neighbourhood from './neighbourhood.ts';
@@ -32,6 +33,8 @@ const kernels: { readonly [Case in OperationCase]?: Kernel<Case> } = {
   clahe: color.clahe,
   pixelate: region.pixelate,
   blurRegion: region.blurRegion,
+  redactFaces: faces.redactFaces,
+  cropToFaces: faces.cropToFaces,
   crop: geometry.crop,
   flip: geometry.flip,
   rotate: geometry.rotate,

@@ -1,16 +1,17 @@
 /** Operations on a rectangle of the image. */
-import type { Rect } from '@imagemesh/image';
+import { type Rect, regionRect } from '@imagemesh/image';
 import type { MatScope } from '../mat-scope.ts';
 import type { Mat, OpenCv } from '../opencv.ts';
 import { type Kernel, onColours } from './kernel.ts';
 import { gaussianSize } from './neighbourhood.ts';
 
-export const pixelate: Kernel<'pixelate'> = (
-  source,
-  { size = 16, left = 0, top = 0, width = source.cols - left, height = source.rows - top },
-  scope,
-  cv,
-) => {
+export const pixelate: Kernel<'pixelate'> = (source, value, scope, cv) => {
+  const { size = 16 } = value;
+  const { left, top, width, height } = regionRect(
+    { width: source.cols, height: source.rows },
+    value,
+    'pixelate',
+  );
   const result = scope.mat();
   source.copyTo(result);
   // Whole squares, and what is left at the right and the bottom: only whole numbers of pixels have exact means.
@@ -37,14 +38,10 @@ export const pixelate: Kernel<'pixelate'> = (
   return result;
 };
 
-export const blurRegion: Kernel<'blurRegion'> = (
-  source,
-  { left = 0, top = 0, width = source.cols, height = source.rows, sigma = 10 },
-  scope,
-  cv,
-) => {
+export const blurRegion: Kernel<'blurRegion'> = (source, value, scope, cv) => {
+  const { sigma = 10 } = value;
   const side = gaussianSize(sigma);
-  const region: Rect = { left, top, width, height };
+  const region = regionRect({ width: source.cols, height: source.rows }, value, 'blur_region');
   return onColours(source, scope, cv, (colours, target) => {
     colours.copyTo(target);
     const { outer, inner } = withSurroundings(region, (side - 1) / 2, colours);

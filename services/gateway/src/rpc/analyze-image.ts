@@ -5,18 +5,21 @@ import {
   type AnalyzeImageResponse,
   AnalyzeImageResponseSchema,
 } from '@imagemesh/api';
-import type { Analyze } from '../analyses.ts';
+import type { Measurements } from '../measurements.ts';
 import type { Sources } from '../source.ts';
 import type { Unary } from './call-shapes.ts';
 
 export function analyzeImage(
   sources: Sources,
-  analyze: Analyze,
+  measurements: Measurements,
 ): Unary<AnalyzeImageRequest, AnalyzeImageResponse> {
   return async ({ source: given }, call) => {
     const source = await sources.resolve(call, given);
     try {
-      return create(AnalyzeImageResponseSchema, { info: source.info, analysis: await analyze(call, source) });
+      return create(AnalyzeImageResponseSchema, {
+        info: source.info,
+        analysis: await measurements.analyze(call, source),
+      });
     } finally {
       await source.release();
     }

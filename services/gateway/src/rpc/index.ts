@@ -3,15 +3,16 @@ import { BalancerService, ImageService, JobService, UploadService } from '@image
 import type { ImageLimits } from '@imagemesh/image';
 import { type ConnectRouter, type StreamHandler, type WireHandlerOptions, wireHandler } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
-import type { Analyze } from '../analyses.ts';
 import type { Balancers } from '../balancers.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Measurements } from '../measurements.ts';
 import type { Render } from '../render.ts';
 import type { ReplicaFeed } from '../replica-feed.ts';
 import type { StoreImage } from '../store-image.ts';
 import type { Transforms } from '../transforms.ts';
 import { analyzeImage } from './analyze-image.ts';
 import { createJob } from './create-job.ts';
+import { detectFaces } from './detect-faces.ts';
 import { downloadImage } from './download-image.ts';
 import { drainReplica } from './drain-replica.ts';
 import { explainTransform } from './explain-transform.ts';
@@ -38,7 +39,7 @@ export interface RpcParts {
   readonly feed: ReplicaFeed;
   readonly jobs: Jobs;
   readonly render: Render;
-  readonly analyze: Analyze;
+  readonly measurements: Measurements;
   readonly imageLimits: ImageLimits;
   readonly limits: RpcLimits;
 }
@@ -76,7 +77,8 @@ export function createRpcs(parts: RpcParts) {
         downloadImage: connectDownload(image.downloadImage, bodyTimeoutMs),
         getImage: connectUnary(image.getImage),
         render: connectWatch(render(sources, parts.render, store)),
-        analyzeImage: connectUnary(analyzeImage(sources, parts.analyze)),
+        analyzeImage: connectUnary(analyzeImage(sources, parts.measurements)),
+        detectFaces: connectUnary(detectFaces(sources, parts.measurements)),
         listOperations: connectUnary(listOperations()),
         explainTransform: connectUnary(explainTransform(sources, parts.imageLimits)),
       }),

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/image.proto.
  */
 export const file_imagemesh_v1_image: GenFile = /*@__PURE__*/
-  fileDesc("ChhpbWFnZW1lc2gvdjEvaW1hZ2UucHJvdG8SDGltYWdlbWVzaC52MSLBAQoJSW1hZ2VJbmZvEiQKBmZvcm1hdBgBIAEoDjIULmltYWdlbWVzaC52MS5Gb3JtYXQSDQoFd2lkdGgYAiABKAUSDgoGaGVpZ2h0GAMgASgFEhIKCnNpemVfYnl0ZXMYBCABKAMSEwoLb3JpZW50YXRpb24YBSABKAUSEAoIY2hhbm5lbHMYBiABKAUSEQoJYml0X2RlcHRoGAcgASgFEhEKCWhhc19hbHBoYRgIIAEoCBIOCgZmcmFtZXMYCSABKAUifQoFSW1hZ2USCgoCaWQYASABKAkSJQoEaW5mbxgCIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm8SEAoIZmlsZW5hbWUYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0ltYWdlU291cmNlEg4KBGRhdGEYASABKAxIABIpCghpbWFnZV9pZBgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSABCDwoGc291cmNlEgW6SAIIASIzCg5FbmNvZGluZ1JlcG9ydBIPCgdxdWFsaXR5GAEgASgFEhAKCGF0dGVtcHRzGAIgASgFIt8BCg1JbWFnZUFuYWx5c2lzEhYKDmRvbWluYW50X2NvbG9yGAEgASgJEhUKDWF2ZXJhZ2VfY29sb3IYAiABKAkSKgoJaGlzdG9ncmFtGAMgASgLMhcuaW1hZ2VtZXNoLnYxLkhpc3RvZ3JhbRIQCghibHVyaGFzaBgEIAEoCRIRCgl0aHVtYmhhc2gYBSABKAkSFwoPcGVyY2VwdHVhbF9oYXNoGAYgASgJEhEKCXNoYXJwbmVzcxgHIAEoARIPCgdlbnRyb3B5GAggASgBEhEKCWlzX29wYXF1ZRgJIAEoCCJSCglIaXN0b2dyYW0SCwoDcmVkGAEgAygNEg0KBWdyZWVuGAIgAygNEgwKBGJsdWUYAyADKA0SDAoEZ3JleRgEIAMoDRINCgVhbHBoYRgFIAMoDSqVAQoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEg8KC0ZPUk1BVF9KUEVHEAESDgoKRk9STUFUX1BORxACEg8KC0ZPUk1BVF9XRUJQEAMSDwoLRk9STUFUX0FWSUYQBBIOCgpGT1JNQVRfR0lGEAUSDwoLRk9STUFUX1RJRkYQBhIPCgtGT1JNQVRfQVVUTxAHYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChhpbWFnZW1lc2gvdjEvaW1hZ2UucHJvdG8SDGltYWdlbWVzaC52MSLBAQoJSW1hZ2VJbmZvEiQKBmZvcm1hdBgBIAEoDjIULmltYWdlbWVzaC52MS5Gb3JtYXQSDQoFd2lkdGgYAiABKAUSDgoGaGVpZ2h0GAMgASgFEhIKCnNpemVfYnl0ZXMYBCABKAMSEwoLb3JpZW50YXRpb24YBSABKAUSEAoIY2hhbm5lbHMYBiABKAUSEQoJYml0X2RlcHRoGAcgASgFEhEKCWhhc19hbHBoYRgIIAEoCBIOCgZmcmFtZXMYCSABKAUifQoFSW1hZ2USCgoCaWQYASABKAkSJQoEaW5mbxgCIAEoCzIXLmltYWdlbWVzaC52MS5JbWFnZUluZm8SEAoIZmlsZW5hbWUYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKC0ltYWdlU291cmNlEg4KBGRhdGEYASABKAxIABIpCghpbWFnZV9pZBgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSABCDwoGc291cmNlEgW6SAIIASIzCg5FbmNvZGluZ1JlcG9ydBIPCgdxdWFsaXR5GAEgASgFEhAKCGF0dGVtcHRzGAIgASgFIt8BCg1JbWFnZUFuYWx5c2lzEhYKDmRvbWluYW50X2NvbG9yGAEgASgJEhUKDWF2ZXJhZ2VfY29sb3IYAiABKAkSKgoJaGlzdG9ncmFtGAMgASgLMhcuaW1hZ2VtZXNoLnYxLkhpc3RvZ3JhbRIQCghibHVyaGFzaBgEIAEoCRIRCgl0aHVtYmhhc2gYBSABKAkSFwoPcGVyY2VwdHVhbF9oYXNoGAYgASgJEhEKCXNoYXJwbmVzcxgHIAEoARIPCgdlbnRyb3B5GAggASgBEhEKCWlzX29wYXF1ZRgJIAEoCCJSCglIaXN0b2dyYW0SCwoDcmVkGAEgAygNEg0KBWdyZWVuGAIgAygNEgwKBGJsdWUYAyADKA0SDAoEZ3JleRgEIAMoDRINCgVhbHBoYRgFIAMoDSJACgRGYWNlEgwKBGxlZnQYASABKAUSCwoDdG9wGAIgASgFEg0KBXdpZHRoGAMgASgFEg4KBmhlaWdodBgEIAEoBSItCghGYWNlTGlzdBIhCgVmYWNlcxgBIAMoCzISLmltYWdlbWVzaC52MS5GYWNlKpUBCgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASDwoLRk9STUFUX0pQRUcQARIOCgpGT1JNQVRfUE5HEAISDwoLRk9STUFUX1dFQlAQAxIPCgtGT1JNQVRfQVZJRhAEEg4KCkZPUk1BVF9HSUYQBRIPCgtGT1JNQVRfVElGRhAGEg8KC0ZPUk1BVF9BVVRPEAdiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * What the bytes of an image say about themselves.
@@ -328,6 +328,69 @@ export type Histogram = Message<"imagemesh.v1.Histogram"> & {
  */
 export const HistogramSchema: GenMessage<Histogram> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_image, 5);
+
+/**
+ * Where a face is, in px of the upright image: a square from the eyebrows to the chin.
+ *
+ * @generated from message imagemesh.v1.Face
+ */
+export type Face = Message<"imagemesh.v1.Face"> & {
+  /**
+   * Distance from the left edge.
+   *
+   * @generated from field: int32 left = 1;
+   */
+  left: number;
+
+  /**
+   * Distance from the top edge.
+   *
+   * @generated from field: int32 top = 2;
+   */
+  top: number;
+
+  /**
+   * Width.
+   *
+   * @generated from field: int32 width = 3;
+   */
+  width: number;
+
+  /**
+   * Height.
+   *
+   * @generated from field: int32 height = 4;
+   */
+  height: number;
+};
+
+/**
+ * Describes the message imagemesh.v1.Face.
+ * Use `create(FaceSchema)` to create a new message.
+ */
+export const FaceSchema: GenMessage<Face> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_image, 6);
+
+/**
+ * The faces of an image, the largest first.
+ *
+ * @generated from message imagemesh.v1.FaceList
+ */
+export type FaceList = Message<"imagemesh.v1.FaceList"> & {
+  /**
+   * The faces; at most 1000.
+   *
+   * @generated from field: repeated imagemesh.v1.Face faces = 1;
+   */
+  faces: Face[];
+};
+
+/**
+ * Describes the message imagemesh.v1.FaceList.
+ * Use `create(FaceListSchema)` to create a new message.
+ */
+export const FaceListSchema: GenMessage<FaceList> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_image, 7);
 
 /**
  * Image formats.
