@@ -93,7 +93,7 @@ function estimateOperation(given: Operation, before: Size, after: Size): number 
     case 'redactFaces':
     case 'cropToFaces':
       // Searched on a copy of at most 1024 px a side.
-      return 2 * mp + 190 * Math.min(0.75, mp);
+      return 100 + 4 * mp;
     case 'trim':
       return 170 * mp;
     case 'roundCorners':
