@@ -41,7 +41,7 @@ describe('ListReplicas', () => {
       build: 'test',
       slots: 3,
       inFlight: 0,
-      weight: 0.75,
+      weight: expect.closeTo(0.75),
       speed: 1,
       successRate: 1,
       failed: 0n,
@@ -51,7 +51,7 @@ describe('ListReplicas', () => {
       cpuCores: 0.5,
       residentBytes: 1000n,
     });
-    expect(replicas[1]?.weight).toBe(0.25);
+    expect(replicas[1]?.weight).toBeCloseTo(0.25);
     expect(replicas.reduce((sum, { completed }) => sum + Number(completed), 0)).toBe(20);
     expect(replicas[0]?.p50Ms).toBeGreaterThan(0);
     expect(replicas[0]?.p99Ms).toBeGreaterThanOrEqual(replicas[0]?.p50Ms ?? 0);

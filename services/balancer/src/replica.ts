@@ -1,11 +1,12 @@
 /** One joined replica: who it is, how it is, what it runs. */
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
-import { IM_REASON, type SessionPool } from '@imagemesh/rpc';
+import { IM_EXEC_MS, IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import type { AttemptEnd } from './attempt.ts';
-import type { ReplicaView, WaitingCall } from './dispatch.ts';
+import type { ReplicaView, RunningCall, WaitingCall } from './dispatch.ts';
 import type { ReplicaCondition, SignsOfLife } from './health.ts';
 import { Outcomes } from './outcomes.ts';
+import { Speed } from './speed.ts';
 
 /** The balancer's end of a replica's join stream. */
 export interface JoinLink {
@@ -20,6 +21,10 @@ export interface ReplicaTimes {
   readonly attentiveMs: number;
   /** By the calendar, in ms since the epoch. */
   readonly wallMs: number;
+}
+
+interface Running extends RunningCall {
+  readonly call: WaitingCall;
 }
 
 export class Replica implements ReplicaView {
@@ -41,8 +46,9 @@ export class Replica implements ReplicaView {
   #hasSucceeded = false;
   #isPaused = false;
   #busyInARow = 0;
-  readonly #running = new Map<number, WaitingCall>();
-  #outstandingMs = 0;
+  readonly #running = new Map<number, Running>();
+  readonly #speed = new Speed();
+  #typicalSpeed = 1;
 
   constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes) {
     this.key = key;
@@ -101,13 +107,33 @@ export class Replica implements ReplicaView {
     return this.#running.size;
   }
 
-  get outstandingMs(): number {
-    return this.#outstandingMs;
+  get running(): Iterable<RunningCall> {
+    return this.#running.values();
   }
 
   get isRunningAlone(): boolean {
-    for (const call of this.#running.values()) if (call.isAlone) return true;
+    for (const { call } of this.#running.values()) if (call.isAlone) return true;
     return false;
+  }
+
+  /** As estimated now. */
+  get speed(): number {
+    return this.#speed.at(performance.now(), this.#typicalSpeed);
+  }
+
+  /** As learned last; undefined: no call has taught it yet. */
+  get learnedSpeed(): number | undefined {
+    return this.#speed.learned;
+  }
+
+  /** How far predictions are off on it; undefined: no call has taught it yet. */
+  get predictionSpread(): number | undefined {
+    return this.#speed.spread;
+  }
+
+  /** The speed of its kind. */
+  set typicalSpeed(speed: number) {
+    this.#typicalSpeed = speed;
   }
 
   get reportedAtMs(): number {
@@ -149,8 +175,7 @@ export class Replica implements ReplicaView {
   }
 
   begin(call: WaitingCall): void {
-    this.#running.set(call.id, call);
-    this.#outstandingMs += call.costMs;
+    this.#running.set(call.id, { call, costMs: call.costMs, startedMs: performance.now() });
   }
 
   /** The replica's part of the call ended so. */
@@ -159,6 +184,7 @@ export class Replica implements ReplicaView {
     switch (end.kind) {
       case 'replied':
         this.#answered(end.trailers, ms);
+        this.#learn(call, end.trailers);
         break;
       case 'status':
         this.#answered(end.headers, ms);
@@ -176,8 +202,7 @@ export class Replica implements ReplicaView {
 
   /** The caller left; that says nothing about the replica. */
   abandon(call: WaitingCall): void {
-    if (!this.#running.delete(call.id)) return;
-    this.#outstandingMs = this.#running.size === 0 ? 0 : this.#outstandingMs - call.costMs;
+    this.#running.delete(call.id);
   }
 
   /** No new work until resumed. */
@@ -187,6 +212,12 @@ export class Replica implements ReplicaView {
 
   get isPaused(): boolean {
     return this.#isPaused;
+  }
+
+  /** From the time that it says it worked: neither the network nor a slow caller makes it slow. */
+  #learn({ costMs }: WaitingCall, trailers: IncomingHttpHeaders): void {
+    if (Number(trailers['grpc-status']) === 0)
+      this.#speed.learn(costMs, Number(trailers[IM_EXEC_MS]), performance.now());
   }
 
   #answered(trailers: IncomingHttpHeaders, ms: number): void {

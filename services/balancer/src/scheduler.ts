@@ -6,6 +6,7 @@ import { canRun, decide } from './dispatch.ts';
 import type { Replica } from './replica.ts';
 import type { HeldBytes } from './request-body.ts';
 import { workerName } from './routes.ts';
+import { typicalSpeed, typicalSpread } from './speed.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 export interface SchedulerOptions {
@@ -19,6 +20,9 @@ export interface SchedulerOptions {
   /** Uniform in [0, 1). */
   readonly rng: () => number;
 }
+
+/** How often waiting calls are looked at again. */
+export const PUMP_EVERY_MS = 5;
 
 export interface QueueState {
   readonly worker: WorkerKind;
@@ -82,6 +86,11 @@ export class Scheduler {
     }
   }
 
+  /** Looks again at the calls that wait: time alone changes what is expected of running calls. */
+  pumpWaiting(): void {
+    for (const [worker, queue] of this.#queues) if (queue.size > 0) this.pump(worker);
+  }
+
   /** Fails calls that nobody could run for the whole grace. Call it often while calls wait. */
   failStranded(nowMs: number): void {
     for (const [worker, queue] of this.#queues) {
@@ -110,8 +119,15 @@ export class Scheduler {
     const queue = this.#queueOf(worker);
     if (queue.size === 0) return;
     const replicas = this.#options.replicas(worker);
+    const typical = typicalSpeed(replicas.map(({ learnedSpeed }) => learnedSpeed));
+    for (const replica of replicas) replica.typicalSpeed = typical;
+    const spread = typicalSpread(replicas.map((replica) => replica.predictionSpread));
+    const nowMs = performance.now();
     const byKey = new Map(replicas.map((replica) => [replica.key, replica]));
-    for (const { callId, replicaKey } of decide({ waiting: queue, replicas }, this.#options.rng)) {
+    for (const { callId, replicaKey } of decide(
+      { nowMs, spread, waiting: queue, replicas },
+      this.#options.rng,
+    )) {
       const call = this.#calls.get(callId);
       const replica = byKey.get(replicaKey);
       // Starting one call can end another, or a replica.

@@ -10,7 +10,7 @@ import { createBalancerMetrics } from './metrics.ts';
 import { createProxy } from './proxy.ts';
 import { HeldBytes } from './request-body.ts';
 import { WORK_SERVICES } from './routes.ts';
-import { Scheduler } from './scheduler.ts';
+import { PUMP_EVERY_MS, Scheduler } from './scheduler.ts';
 
 /** Of the grace, what callers get to fetch the last statuses. */
 const lastWordMs = 200;
@@ -56,6 +56,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     },
     WORK_SERVICES.map(({ worker }) => worker),
   );
+  const pumpTimer = setInterval(() => scheduler.pumpWaiting(), PUMP_EVERY_MS);
   const strandedTimer = setInterval(() => scheduler.failStranded(performance.now()), JUDGE_EVERY_MS);
   const proxy = createProxy({
     scheduler,
@@ -73,6 +74,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
 
   const stopParts = async () => {
     clearInterval(strandedTimer);
+    clearInterval(pumpTimer);
     await fleet.close();
   };
   try {

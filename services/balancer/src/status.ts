@@ -22,11 +22,12 @@ const states: Readonly<Record<ReplicaCondition, ReplicaState>> = {
 };
 
 export function replicaMessages(replicas: readonly Replica[], balancerId: string): ReplicaMessage[] {
-  const slots = new Map<WorkerKind, number>();
+  const capacities = new Map<WorkerKind, number>();
   for (const replica of replicas)
-    slots.set(replica.worker, (slots.get(replica.worker) ?? 0) + readySlots(replica));
+    capacities.set(replica.worker, (capacities.get(replica.worker) ?? 0) + capacity(replica));
   return replicas.map((replica) => {
-    const weight = readySlots(replica) / Math.max(1, slots.get(replica.worker) ?? 0);
+    const all = capacities.get(replica.worker) ?? 0;
+    const weight = all === 0 ? 0 : capacity(replica) / all;
     return replicaMessage(replica, weight, balancerId);
   });
 }
@@ -46,8 +47,8 @@ export function queueMessages(
 }
 
 /** Only a replica in full service has a share of the capacity. */
-function readySlots(replica: Replica): number {
-  return replica.condition === 'ready' ? replica.hello.slots : 0;
+function capacity(replica: Replica): number {
+  return replica.condition === 'ready' ? replica.hello.slots * replica.speed : 0;
 }
 
 function replicaMessage(replica: Replica, weight: number, balancerId: string): ReplicaMessage {
@@ -63,8 +64,7 @@ function replicaMessage(replica: Replica, weight: number, balancerId: string): R
     slots: hello.slots,
     inFlight: replica.inFlight,
     weight,
-    // Nothing is learned yet.
-    speed: 1,
+    speed: replica.learnedSpeed ?? 1,
     successRate,
     p50Ms,
     p99Ms,

@@ -1,0 +1,58 @@
+import { seededRandom } from '@imagemesh/testkit';
+import { describe, expect, it } from 'vitest';
+import { policies } from './policies.ts';
+import { scenarios } from './scenarios.ts';
+import { simulate } from './simulation.ts';
+
+/** Latencies in ascending order; virtual time, so the same on every machine. */
+function latencies(scenarioName: string, policyName: string, jobs = 4000): number[] {
+  const scenario = scenarios.find(({ name }) => name === scenarioName);
+  const policy = policies[policyName]?.();
+  if (scenario === undefined || policy === undefined) throw new Error('no such scenario or policy');
+  const run = scenario.make(jobs, seededRandom(1));
+  return simulate(run.replicas, run.jobs, policy, seededRandom(2))
+    .map(({ latencyMs }) => latencyMs)
+    .sort((a, b) => a - b);
+}
+
+const quantile = (sorted: number[], q: number) => sorted[Math.ceil(q * sorted.length) - 1] ?? 0;
+
+it('a slot does its work at the speed of each moment', () => {
+  const changes = [
+    { atMs: 10, factor: 0 },
+    { atMs: 30, factor: 0.5 },
+  ];
+  const job = { id: 0, arrivedMs: 0, workMs: 20, costMs: 20 };
+  const run = (slots: number) =>
+    simulate([{ slots, speed: 1, changes }], [job, { ...job, id: 1 }], roundRobin(), () => 0).map(
+      ({ latencyMs }) => latencyMs,
+    );
+  expect(run(2)).toEqual([50, 50]);
+  expect(run(1)).toEqual([50, 90]);
+});
+
+it.each(Object.keys(policies))('%s loses no job', (name) => {
+  expect(latencies('S5 stalls', name, 1000)).toHaveLength(1000);
+});
+
+describe('earliest expected finish', () => {
+  it.each(['S2 mixed 0.75', 'S4 one slow'])('cuts the tail of %s', (scenario) => {
+    const ours = latencies(scenario, 'imagemesh');
+    const others = latencies(scenario, 'least connections');
+    expect(quantile(ours, 0.99)).toBeLessThan(0.8 * quantile(others, 0.99));
+    expect(quantile(ours, 0.999)).toBeLessThan(0.5 * quantile(others, 0.999));
+  });
+
+  it('is no worse than a central queue where all replicas are alike', () => {
+    const ours = latencies('S1 alike 0.75', 'imagemesh');
+    expect(quantile(ours, 0.99)).toBeLessThan(
+      1.03 * quantile(latencies('S1 alike 0.75', 'central queue'), 0.99),
+    );
+  });
+});
+
+function roundRobin() {
+  const policy = policies['round robin']?.();
+  if (policy === undefined) throw new Error('no such policy');
+  return policy;
+}

@@ -1,0 +1,81 @@
+/**
+ * How fast a replica is, in reference-ms of work it does in a ms, learned from the calls that succeeded on it. Pure.
+ *
+ * An estimate ages: as long as nothing new is learned it moves towards what is typical of its kind, so that a replica
+ * that was slow once is tried again. Only successes teach: answering errors at once makes nobody fast.
+ */
+
+/** Share of a new sample where predictions are good: the last dozen calls or so count; down to half of it where they are not. */
+const gain = 0.15;
+
+/** Share of a new sample in how far predictions are off. */
+const spreadGain = 0.05;
+
+/** Standard deviation of the logarithm of predicted over true work, where nothing is known. */
+const usualSpread = 0.15;
+
+/** One sample moves the estimate as if it had been at most so many times off. */
+const maxSurprise = 8;
+
+const halfLifeMs = 10_000;
+
+/** A replica that nothing is known of is taken for a little slower than its kind, so that it draws no crowd. */
+const unknownShare = 0.8;
+
+export class Speed {
+  #logSpeed: number | undefined;
+  #samples = 0;
+  #variance = usualSpread ** 2;
+  #learnedAtMs = 0;
+
+  /** What was learned last, as it was then; undefined: nothing. */
+  get learned(): number | undefined {
+    return this.#logSpeed === undefined ? undefined : Math.exp(this.#logSpeed);
+  }
+
+  /** A call of that predicted work took so long. */
+  learn(costMs: number, execMs: number, nowMs: number): void {
+    if (!(costMs > 0 && execMs > 0 && Number.isFinite(costMs) && Number.isFinite(execMs))) return;
+    const sample = Math.log(costMs / execMs);
+    this.#samples++;
+    this.#learnedAtMs = nowMs;
+    if (this.#logSpeed === undefined) {
+      this.#logSpeed = sample;
+      return;
+    }
+    const limit = Math.log(maxSurprise);
+    const surprise = Math.min(limit, Math.max(-limit, sample - this.#logSpeed));
+    this.#variance += spreadGain * (surprise ** 2 - this.#variance);
+    this.#logSpeed += Math.max(gain / (1 + Math.min(1, this.#variance)), 1 / this.#samples) * surprise;
+  }
+
+  /** How far predictions are off: standard deviation of the logarithm; undefined: nothing was learned. */
+  get spread(): number | undefined {
+    return this.#logSpeed === undefined ? undefined : Math.sqrt(this.#variance);
+  }
+
+  /** The estimate now, where `typical` is the speed of its kind. */
+  at(nowMs: number, typical: number): number {
+    if (this.#logSpeed === undefined) return typical * unknownShare;
+    const freshness = 0.5 ** (Math.max(0, nowMs - this.#learnedAtMs) / halfLifeMs);
+    return Math.exp(freshness * this.#logSpeed + (1 - freshness) * Math.log(typical));
+  }
+}
+
+/** Geometric mean of what was learned; 1 where nothing was. */
+export function typicalSpeed(learned: Iterable<number | undefined>): number {
+  let sum = 0;
+  let count = 0;
+  for (const speed of learned) {
+    if (speed === undefined) continue;
+    sum += Math.log(speed);
+    count++;
+  }
+  return count === 0 ? 1 : Math.exp(sum / count);
+}
+
+/** Median of what was learned: a replica that has become slow does not make all predictions bad. */
+export function typicalSpread(learned: Iterable<number | undefined>): number {
+  const known = [...learned].filter((spread) => spread !== undefined).sort((a, b) => a - b);
+  return known[known.length >> 1] ?? usualSpread;
+}
