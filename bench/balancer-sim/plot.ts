@@ -34,7 +34,8 @@ export function barChart(title: string, bars: readonly Bar[]): string {
     left + (Math.log2(Math.min(mostRatio, ratio)) / Math.log2(mostRatio)) * chartWidth;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + chartWidth + 60} ${height}" font-family="sans-serif" font-size="11">`,
-    `<rect width="100%" height="100%" fill="#fff"/>`,
+    `<title>${title}</title>`,
+    '<rect width="100%" height="100%" fill="#fff"/>',
     text(left, 18, title, 'font-size="14"'),
     ...drawn.map((policy, index) => {
       const at = left + (index % 6) * 124;

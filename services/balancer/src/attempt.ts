@@ -1,7 +1,8 @@
 /**
  * One attempt to run a call on a replica: its stream there, coupled with the caller's, frames untouched both ways.
  *
- * The reply is committed with its first DATA byte: until then nothing reaches the caller, and the call can go elsewhere.
+ * The reply is held back until it is whole, or longer than may be held: then it is committed. Until then nothing reaches the
+ * caller, and the call can go elsewhere.
  */
 import {
   type ClientHttp2Stream,
@@ -12,6 +13,7 @@ import {
 } from 'node:http2';
 import { IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import { responseHeaders } from './forward-headers.ts';
+import type { HeldReply } from './held-reply.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Failure } from './retry.ts';
 
@@ -20,13 +22,21 @@ export type AttemptEnd =
   | { readonly kind: 'replied'; readonly trailers: IncomingHttpHeaders }
   /** A status and no DATA; nothing has been passed on. `headers` are the trailers, with :status and the rest. */
   | { readonly kind: 'status'; readonly headers: IncomingHttpHeaders }
-  | { readonly kind: 'failed'; readonly failure: Failure; readonly what: string };
+  | {
+      readonly kind: 'failed';
+      readonly failure: Failure;
+      readonly what: string;
+      /** The status that the replica answered with, if it did; nothing has been passed on. */
+      readonly headers?: IncomingHttpHeaders;
+    };
 
 export interface AttemptOptions {
   readonly pool: SessionPool;
   readonly headers: OutgoingHttpHeaders;
   readonly body: RequestBody;
   readonly caller: ServerHttp2Stream;
+  /** Where the reply is held back. */
+  readonly reply: HeldReply;
   /** Called right before the first byte goes to the caller. */
   readonly onCommit: () => void;
   /** Called once, unless cancelled before. */
@@ -88,14 +98,25 @@ export class Attempt {
     const { caller } = this.#options;
     if (caller.destroyed || caller.closed) return;
     if (!this.#isCommitted) {
-      this.#isCommitted = true;
-      this.#options.onCommit();
-      caller.respond(responseHeaders(this.#head ?? {}), { waitForTrailers: true });
+      if (this.#options.reply.hold(chunk)) return;
+      this.#commit();
     }
+    this.#write(chunk);
+    if (caller.writableLength >= highWaterBytes) this.#stream.pause();
+  }
+
+  #commit(): void {
+    const { caller, reply, onCommit } = this.#options;
+    this.#isCommitted = true;
+    onCommit();
+    caller.respond(responseHeaders(this.#head ?? {}), { waitForTrailers: true });
+    for (const chunk of reply.take()) this.#write(chunk);
+  }
+
+  #write(chunk: Buffer): void {
     this.#bytesDown += chunk.byteLength;
     this.#cork();
-    caller.write(chunk);
-    if (caller.writableLength >= highWaterBytes) this.#stream.pause();
+    this.#options.caller.write(chunk);
   }
 
   readonly #onDrain = () => {
@@ -131,13 +152,16 @@ export class Attempt {
     const trailers = this.#trailers ?? this.#head;
     if (trailers?.['grpc-status'] !== undefined) {
       if (this.#isCommitted) return { kind: 'replied', trailers };
+      const headers = this.#trailers === undefined ? trailers : { ...this.#head, ...this.#trailers };
       const failure = failureOfStatus(trailers);
-      if (failure !== undefined)
-        return { kind: 'failed', failure, what: String(trailers['grpc-message'] ?? failure) };
-      return {
-        kind: 'status',
-        headers: this.#trailers === undefined ? trailers : { ...this.#head, ...this.#trailers },
-      };
+      if (failure === undefined) {
+        const { caller, reply } = this.#options;
+        if (reply.isEmpty || caller.destroyed || caller.closed) return { kind: 'status', headers };
+        this.#commit();
+        return { kind: 'replied', trailers };
+      }
+      const what = `${trailers[IM_REASON] ?? `gRPC status ${trailers['grpc-status']}`}: ${trailers['grpc-message'] ?? ''}`;
+      return { kind: 'failed', failure, what, headers };
     }
     return { kind: 'failed', ...this.#loss() };
   }
@@ -159,13 +183,14 @@ export class Attempt {
 
   #leave(): void {
     this.#isOver = true;
+    this.#options.reply.take();
     this.#options.caller.off('drain', this.#onDrain);
     this.#options.body.detach();
     if (!this.#stream.destroyed) this.#stream.resume();
   }
 }
 
-/** Statuses by which a replica says that it did nothing. */
+/** What a status of a replica says about that replica; undefined: nothing, it is the call's. */
 function failureOfStatus(trailers: IncomingHttpHeaders): Failure | undefined {
   switch (trailers[IM_REASON]) {
     case 'REPLICA_BUSY':
@@ -173,6 +198,9 @@ function failureOfStatus(trailers: IncomingHttpHeaders): Failure | undefined {
     case 'REPLICA_STOPPING':
       return 'stopping';
     default:
-      return undefined;
+      return replicasFault.has(Number(trailers['grpc-status'])) ? 'errored' : undefined;
   }
 }
+
+/** UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+const replicasFault: ReadonlySet<number> = new Set([2, 13, 14, 15]);

@@ -1,8 +1,9 @@
 /** What a call needs of its surroundings, and what it tells them. */
 import type { ProxiedCall } from './call.ts';
 import type { CallInfo } from './call-info.ts';
+import type { HeldReply } from './held-reply.ts';
 import type { Replica } from './replica.ts';
-import type { Failure } from './retry.ts';
+import type { Failure, RetryBudget } from './retry.ts';
 
 /** What became of a call, for the log and the metrics. */
 export interface CallOutcome {
@@ -23,6 +24,11 @@ export interface CallOutcome {
 /** What a call needs of its surroundings. */
 export interface CallHost {
   readonly maxAttempts: number;
+  /** Where an attempt's reply is held back; nowhere if it is not to be. */
+  holdReply(isHeld: boolean): HeldReply;
+  readonly retryBudget: RetryBudget;
+  /** A fault of that replica turned out to be the call's. */
+  forgive(replica: Replica): void;
   /** Puts it (back) into the queue, where it finds its place by `order`; throws MeshError QUEUE_FULL. */
   enqueue(call: ProxiedCall, why: 'new' | Failure): void;
   withdraw(call: ProxiedCall): void;

@@ -23,7 +23,7 @@ import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts'
 import type { Replica } from './replica.ts';
 import { endWith, refuse } from './reply.ts';
 import type { RequestBody } from './request-body.ts';
-import { afterFailure, type Failure } from './retry.ts';
+import { afterFailure } from './retry.ts';
 
 /** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
 const deadlineSlackMs = 250;
@@ -54,6 +54,7 @@ export class ProxiedCall implements WaitingCall {
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
   #failedAttempts = 0;
+  readonly #erroredOn = new Set<Replica>();
   #queueMs = 0;
   #bytesDown = 0;
   #replicaId: string | undefined;
@@ -136,6 +137,8 @@ export class ProxiedCall implements WaitingCall {
         headers: requestHeaders(this.#headers, this.info, replica.address, Date.now()),
         body: this.#body,
         caller: this.#caller,
+        // A call that may not run twice gains nothing by waiting.
+        reply: this.#host.holdReply(replica.isIdempotent(this.info.path)),
         onCommit: () => this.#body.stopKeeping(),
         onEnd: (end) => this.#attemptEnded(replica, nowMs, end),
       });
@@ -183,18 +186,11 @@ export class ProxiedCall implements WaitingCall {
         this.#body.release();
         break;
       }
-      case 'status': {
-        this.#finish(undefined, end.headers);
-        const headers: OutgoingHttpHeaders = responseHeaders(end.headers);
-        if (!this.#caller.destroyed && !this.#caller.closed) {
-          this.#caller.respond(headers, { endStream: true });
-          stopReading(this.#caller);
-        }
-        this.#body.release();
+      case 'status':
+        this.#passStatus(end.headers);
         break;
-      }
       case 'failed':
-        this.#attemptFailed(replica, end.failure, end.what, isCommitted);
+        this.#attemptFailed(replica, end, isCommitted);
         break;
       default: {
         const unknown: never = end;
@@ -204,24 +200,49 @@ export class ProxiedCall implements WaitingCall {
     this.#host.slotFreed(replica);
   }
 
-  #attemptFailed(replica: Replica, failure: Failure, what: string, isCommitted: boolean): void {
+  /** The replica's own answer, which has no messages. */
+  #passStatus(trailers: IncomingHttpHeaders): void {
+    this.#finish(undefined, trailers);
+    const headers: OutgoingHttpHeaders = responseHeaders(trailers);
+    if (!this.#caller.destroyed && !this.#caller.closed) {
+      this.#caller.respond(headers, { endStream: true });
+      stopReading(this.#caller);
+    }
+    this.#body.release();
+  }
+
+  #attemptFailed(
+    replica: Replica,
+    { failure, what, headers }: AttemptEnd & { kind: 'failed' },
+    isCommitted: boolean,
+  ): void {
     if (failure !== 'busy') {
       this.#failedAttempts++;
       this.excluded.add(replica.key);
     }
     if (failure === 'died') this.#isAlone = true;
+    if (failure === 'errored') this.#erroredOn.add(replica);
     this.#lastFailure = `replica ${replica.id}: ${what}`;
     const decision = afterFailure({
       failure,
       failedAttempts: this.#failedAttempts,
       maxAttempts: this.#host.maxAttempts,
+      erroredOn: this.#erroredOn.size,
+      isInBudget: this.#host.retryBudget.isLeft,
       isIdempotent: replica.isIdempotent(this.info.path),
       isReplayable: this.#body.isReplayable,
       isCommitted,
     });
     if (decision === 'again') {
       this.#phase = { kind: 'waiting', sinceMs: this.#host.now() };
+      if (failure === 'errored') this.#host.retryBudget.spend();
       this.#host.enqueue(this, failure);
+      return;
+    }
+    if (failure === 'errored' && headers !== undefined) {
+      // What fails alike on two replicas fails on all: neither is to blame.
+      if (this.#erroredOn.size > 1) for (const each of this.#erroredOn) this.#host.forgive(each);
+      this.#passStatus(headers);
       return;
     }
     const error =

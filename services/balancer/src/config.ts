@@ -27,6 +27,7 @@ export interface Config {
   readonly maxQueuedCalls: number;
   readonly maxHeldBytes: number;
   readonly maxHeldBytesPerCall: number;
+  readonly maxHeldReplyBytes: number;
   readonly noReplicaGraceMs: number;
   readonly maxAttempts: number;
   readonly defaultDeadlineMs: number;
@@ -58,6 +59,7 @@ export function readConfig(env: Env): Config {
     maxQueuedCalls: envInt(env, 'MAX_QUEUED_CALLS', { default: 1024, min: 0, max: 100_000 }),
     maxHeldBytes: envBytes(env, 'MAX_HELD_BYTES', { default: 256 * MiB, min: MiB }),
     maxHeldBytesPerCall: envBytes(env, 'MAX_HELD_BYTES_PER_CALL', { default: 16 * MiB, min: 0 }),
+    maxHeldReplyBytes: envBytes(env, 'MAX_HELD_REPLY_BYTES', { default: 4 * MiB, min: 0 }),
     noReplicaGraceMs: envInt(env, 'NO_REPLICA_GRACE_MS', { default: 2000, min: 0, max: 600_000 }),
     maxAttempts: envInt(env, 'MAX_ATTEMPTS', { default: 3, min: 1, max: 10 }),
     defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 1, max: 86_400_000 }),
@@ -80,9 +82,14 @@ export const envDocs: readonly EnvDoc[] = [
   {
     name: 'MAX_HELD_BYTES',
     default: '256MiB',
-    doc: 'Request bodies held by all calls; at the limit none may queue.',
+    doc: 'Request bodies and replies held by all calls; at the limit none may queue.',
   },
   { name: 'MAX_HELD_BYTES_PER_CALL', default: '16MiB', doc: 'Longer request bodies are not sent twice.' },
+  {
+    name: 'MAX_HELD_REPLY_BYTES',
+    default: '4MiB',
+    doc: 'Replies up to it are passed on whole, so that a call can go elsewhere until then.',
+  },
   {
     name: 'NO_REPLICA_GRACE_MS',
     default: '2000',

@@ -3,6 +3,7 @@ import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import { createSessionPool, MeshError } from '@imagemesh/rpc';
 import { AttentiveClock } from './attentive-clock.ts';
+import { maySpare } from './ejection.ts';
 import { type HealthLimits, judge } from './health.ts';
 import { type JoinLink, Replica, type ReplicaTimes } from './replica.ts';
 
@@ -12,6 +13,8 @@ export interface FleetOptions {
   /** How long a dead replica is listed. */
   readonly deadListedMs: number;
   readonly log: Logger;
+  /** Uniform in [0, 1). */
+  readonly rng: () => number;
   /** A replica came, went or changed its state: work of that kind may move. */
   readonly onChange: (worker: WorkerKind) => void;
 }
@@ -137,9 +140,16 @@ export class Fleet {
     }, ms);
   }
 
-  /** A call on it has ended: the first success makes it ready, the last call lets it go. */
+  /** A call on it has ended: the first success makes it ready, the last call lets it go, too many faults keep it out. */
   callEnded(replica: Replica): void {
-    if (replica.condition !== 'ready') this.#judge(replica);
+    if (replica.isEjectionDue) this.#eject(replica);
+    else if (replica.condition !== 'ready') this.#judge(replica);
+  }
+
+  /** A fault of it turned out to be the call's. */
+  forgive(replica: Replica): void {
+    replica.forgive();
+    this.#judge(replica);
   }
 
   async close(): Promise<void> {
@@ -212,6 +222,20 @@ export class Fleet {
     this.#options.onChange(replica.worker);
   }
 
+  /** Not if too little would be left: a bad answer may be better than none. */
+  #eject(replica: Replica): void {
+    const peers = this.ofWorker(replica.worker);
+    const sum = (of: readonly Replica[]) => of.reduce((total, peer) => total + capacityOf(peer), 0);
+    const out = peers.filter(({ condition }) => condition === 'ejected');
+    if (!maySpare(capacityOf(replica), sum(out), sum(peers))) return;
+    const ms = replica.eject(this.#options.rng);
+    this.#options.log.warn(
+      { replica: replica.id, ms: Math.round(ms), why: replica.lastError },
+      'ejecting replica',
+    );
+    this.#judge(replica);
+  }
+
   #bury(replica: Replica, why: string): void {
     this.#byId.delete(replica.id);
     this.#relist(replica.worker);
@@ -250,6 +274,10 @@ export class Fleet {
   #times(): ReplicaTimes {
     return { attentiveMs: this.#clock.at(performance.now()), wallMs: Date.now() };
   }
+}
+
+function capacityOf({ hello, speed }: Replica): number {
+  return hello.slots * speed;
 }
 
 function byId(a: Replica, b: Replica): number {

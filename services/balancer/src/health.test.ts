@@ -9,6 +9,7 @@ const well: SignsOfLife = {
   isJoined: true,
   isConnected: true,
   isDraining: false,
+  isEjected: false,
   hasSucceeded: true,
 };
 
@@ -29,6 +30,12 @@ describe('judge', () => {
     expect(judge({ ...well, isConnected: false, isJoined: false }, limits)).toBe('dead');
     expect(judge({ ...well, reportAgeMs: 1501 }, limits)).toBe('dead');
     expect(judge({ ...well, reportAgeMs: 1501, isDraining: true }, limits)).toBe('dead');
+  });
+
+  it('keeps a replica out while it is ejected, unless it is worse', () => {
+    expect(judge({ ...well, isEjected: true }, limits)).toBe('ejected');
+    expect(judge({ ...well, isEjected: true, isServing: false }, limits)).toBe('suspect');
+    expect(judge({ ...well, isEjected: true, isDraining: true }, limits)).toBe('draining');
   });
 
   it('keeps a draining replica draining', () => {

@@ -4,7 +4,7 @@
  * Ages are by the attentive clock (`attentive-clock.ts`), so that a stall of this process makes nobody dead.
  */
 
-export type ReplicaCondition = 'warming' | 'ready' | 'suspect' | 'draining' | 'dead';
+export type ReplicaCondition = 'warming' | 'ready' | 'suspect' | 'ejected' | 'draining' | 'dead';
 
 export interface HealthLimits {
   /** A report older than this: no new work. */
@@ -23,7 +23,9 @@ export interface SignsOfLife {
   /** Whether a connection to its work service is up. */
   readonly isConnected: boolean;
   readonly isDraining: boolean;
-  /** Whether a call has succeeded on it since it joined. */
+  /** Whether it is kept out for its faults. */
+  readonly isEjected: boolean;
+  /** Whether a call has succeeded on it since it joined, or since it was let in again. */
   readonly hasSucceeded: boolean;
 }
 
@@ -34,5 +36,6 @@ export function judge(signs: SignsOfLife, { suspectAfterMs, deadAfterMs }: Healt
   if (signs.isDraining) return 'draining';
   if (!signs.isJoined || !signs.isConnected || !signs.isServing) return 'suspect';
   if (signs.reportAgeMs > suspectAfterMs) return 'suspect';
+  if (signs.isEjected) return 'ejected';
   return signs.hasSucceeded ? 'ready' : 'warming';
 }

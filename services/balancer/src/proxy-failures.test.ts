@@ -17,6 +17,13 @@ const gate = () => {
   return { open, opened };
 };
 
+/** Answers so many bytes, and never ends. */
+const beginReply = async (call: ServerWireCall, bytes: number) => {
+  await call.writer.message(Buffer.from('header'));
+  await call.writer.chunks(randomBytes(bytes));
+  await sleep(5000, undefined, { signal: call.signal });
+};
+
 describe('failures', () => {
   it('runs a call elsewhere when its replica is killed, whatever of the body was sent', async () => {
     mesh = await startSmallMesh();
@@ -51,15 +58,20 @@ describe('failures', () => {
     expect(b.begun).toBe(0);
   });
 
-  it('does not run a call twice once its reply has begun, and ends it with a status', async () => {
+  it('runs a call elsewhere that lost its replica in the middle of the reply', async () => {
     mesh = await startSmallMesh();
-    const a = await mesh.replica({
-      id: 'a',
-      serve: async (call) => {
-        await call.writer.message(Buffer.from('header'));
-        await sleep(5000, undefined, { signal: call.signal });
-      },
-    });
+    const a = await mesh.replica({ id: 'a', serve: (call) => beginReply(call, 3_000_000) });
+    const call = mesh.call();
+    await until(() => a.begun === 1);
+    await sleep(50);
+    await mesh.replica({ id: 'b' });
+    a.kill();
+    expect(await call).toMatchObject({ replica: 'b', bytes: { length: 1000 } });
+  });
+
+  it('does not run a call twice once its reply is too long to hold, and ends it with a status', async () => {
+    mesh = await startSmallMesh();
+    const a = await mesh.replica({ id: 'a', serve: (call) => beginReply(call, 5_000_000) });
     const call = mesh.call();
     await until(() => a.begun === 1);
     await sleep(50);

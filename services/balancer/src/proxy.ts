@@ -7,10 +7,11 @@ import { ProxiedCall } from './call.ts';
 import type { CallHost, CallOutcome } from './call-host.ts';
 import { readCallInfo } from './call-info.ts';
 import type { Fleet } from './fleet.ts';
+import { HeldReply } from './held-reply.ts';
 import type { BalancerMetrics } from './metrics.ts';
 import { answerHttp, endWith } from './reply.ts';
 import { type HeldBytes, RequestBody } from './request-body.ts';
-import { busyPauseMs } from './retry.ts';
+import { busyPauseMs, RetryBudget } from './retry.ts';
 import { WORK_ROUTES } from './routes.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -22,6 +23,7 @@ export interface ProxyOptions {
   readonly log: Logger;
   readonly maxAttempts: number;
   readonly maxHeldBytesPerCall: number;
+  readonly maxHeldReplyBytes: number;
   /** For calls without grpc-timeout. */
   readonly defaultDeadlineMs: number;
   readonly rng: () => number;
@@ -39,12 +41,16 @@ export interface Proxy {
 export function createProxy(options: ProxyOptions): Proxy {
   const { scheduler, fleet, metrics, rng } = options;
   const open = new Set<ProxiedCall>();
+  const retryBudget = new RetryBudget();
   let nextId = 1;
   let isClosing = false;
   let onIdle = () => {};
 
   const host: CallHost = {
     maxAttempts: options.maxAttempts,
+    holdReply: (isHeld) => new HeldReply(options.held, isHeld ? options.maxHeldReplyBytes : 0),
+    retryBudget,
+    forgive: (replica) => fleet.forgive(replica),
     enqueue: (call, why) => {
       if (why === 'new') {
         scheduler.submit(call);
@@ -83,6 +89,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const body = new RequestBody(stream, options.held, options.maxHeldBytesPerCall);
     const call = new ProxiedCall(nextId++, info, stream, headers, body, host);
     open.add(call);
+    retryBudget.earn();
     call.enter();
   };
 

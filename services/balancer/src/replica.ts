@@ -4,6 +4,7 @@ import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import { IM_EXEC_MS, IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import type { AttemptEnd } from './attempt.ts';
 import type { ReplicaView, RunningCall, WaitingCall } from './dispatch.ts';
+import { Ejection } from './ejection.ts';
 import type { ReplicaCondition, SignsOfLife } from './health.ts';
 import { Outcomes } from './outcomes.ts';
 import { Speed } from './speed.ts';
@@ -48,6 +49,7 @@ export class Replica implements ReplicaView {
   #busyInARow = 0;
   readonly #running = new Map<number, Running>();
   readonly #speed = new Speed();
+  readonly #ejection = new Ejection();
   #typicalSpeed = 1;
 
   constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes) {
@@ -88,9 +90,11 @@ export class Replica implements ReplicaView {
     return this.condition === 'ready' || this.condition === 'warming';
   }
 
-  /** Whether it may take work soon, if not now: it is only late, or reconnecting. */
+  /** Whether it may take work soon, if not now: it is only late, reconnecting, or kept out for a while. */
   get isHopeful(): boolean {
-    return this.isCandidate || (this.condition === 'suspect' && this.isServing);
+    return (
+      this.isCandidate || ((this.condition === 'suspect' || this.condition === 'ejected') && this.isServing)
+    );
   }
 
   get isServing(): boolean {
@@ -170,8 +174,26 @@ export class Replica implements ReplicaView {
       isJoined: this.link !== undefined,
       isConnected: this.pool.isConnected,
       isDraining: this.isDraining,
+      isEjected: this.#ejection.isOut(performance.now()),
       hasSucceeded: this.#hasSucceeded,
     };
+  }
+
+  /** Whether its faults are reason to keep it out. */
+  get isEjectionDue(): boolean {
+    return this.condition !== 'ejected' && this.#ejection.isDue;
+  }
+
+  /** Keeps it out for a while, which is returned, in ms. Then one call at a time, until one succeeds. */
+  eject(rng: () => number): number {
+    this.#hasSucceeded = false;
+    return this.#ejection.begin(performance.now(), rng);
+  }
+
+  /** Its last fault was the call's: that fails everywhere. */
+  forgive(): void {
+    this.failed--;
+    this.#ejection.forgive();
   }
 
   begin(call: WaitingCall): void {
@@ -235,8 +257,12 @@ export class Replica implements ReplicaView {
   #count(ms: number, isSuccess: boolean, what: string): void {
     this.completed++;
     this.outcomes.add(ms, isSuccess);
-    if (isSuccess) return;
+    if (isSuccess) {
+      this.#ejection.succeeded();
+      return;
+    }
     this.failed++;
+    this.#ejection.failed();
     this.lastError = what.slice(0, maxErrorChars);
   }
 }

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { afterFailure, busyPauseMs, type RetryQuestion } from './retry.ts';
+import { afterFailure, busyPauseMs, RetryBudget, type RetryQuestion } from './retry.ts';
 
 const question: RetryQuestion = {
   failure: 'died',
   failedAttempts: 1,
   maxAttempts: 3,
+  erroredOn: 0,
+  isInBudget: true,
   isIdempotent: true,
   isReplayable: true,
   isCommitted: false,
@@ -24,6 +26,14 @@ describe('afterFailure', () => {
     for (const failure of ['died', 'reset'] as const) {
       expect(afterFailure({ ...question, isIdempotent: false, failure })).toBe('give-up');
     }
+  });
+
+  it('asks one other replica about an answered error, within the budget', () => {
+    const errored: RetryQuestion = { ...question, failure: 'errored', erroredOn: 1 };
+    expect(afterFailure(errored)).toBe('again');
+    expect(afterFailure({ ...errored, erroredOn: 2 })).toBe('give-up');
+    expect(afterFailure({ ...errored, isInBudget: false })).toBe('give-up');
+    expect(afterFailure({ ...errored, isIdempotent: false })).toBe('give-up');
   });
 
   it('never gives up for BUSY alone', () => {
@@ -46,4 +56,14 @@ describe('busyPauseMs', () => {
     expect(busyPauseMs(1, () => 0)).toBe(1.5);
     expect(busyPauseMs(1, () => 0.999)).toBeLessThan(2.5);
   });
+});
+
+it('the budget is a hundred, and a fifth of the calls', () => {
+  const budget = new RetryBudget();
+  let retries = 0;
+  for (; budget.isLeft; retries++) budget.spend();
+  expect(retries).toBe(100);
+  for (let call = 0; call < 50; call++) budget.earn();
+  for (retries = 0; budget.isLeft; retries++) budget.spend();
+  expect(Math.abs(retries - 10)).toBeLessThanOrEqual(1);
 });

@@ -15,6 +15,8 @@ export type Failure =
   | 'reset'
   /** The replica never saw it: REFUSED_STREAM, GOAWAY, no connection. */
   | 'refused'
+  /** It answered that it could not: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+  | 'errored'
   /** It answered REPLICA_BUSY: no slot was free there. */
   | 'busy'
   /** It answered REPLICA_STOPPING: it is leaving. */
@@ -25,6 +27,10 @@ export interface RetryQuestion {
   /** Attempts that failed so far, this one included; BUSY ones not counted. */
   readonly failedAttempts: number;
   readonly maxAttempts: number;
+  /** Replicas that answered it with an error; two, and it is the call's own. */
+  readonly erroredOn: number;
+  /** Whether answered errors may still be retried: a fleet that fails as a whole is not asked three times as much. */
+  readonly isInBudget: boolean;
   readonly isIdempotent: boolean;
   /** Whether the whole body so far is still held. */
   readonly isReplayable: boolean;
@@ -35,6 +41,7 @@ export interface RetryQuestion {
 /** `again`: back to the head of the queue. `give-up`: tell the caller. */
 export function afterFailure(question: RetryQuestion): 'again' | 'give-up' {
   const { failure, failedAttempts, maxAttempts, isIdempotent, isReplayable, isCommitted } = question;
+  const { erroredOn, isInBudget } = question;
   if (isCommitted || !isReplayable) return 'give-up';
   switch (failure) {
     case 'busy':
@@ -45,6 +52,10 @@ export function afterFailure(question: RetryQuestion): 'again' | 'give-up' {
     case 'died':
     case 'reset':
       return isIdempotent && failedAttempts < maxAttempts ? 'again' : 'give-up';
+    case 'errored':
+      return isIdempotent && erroredOn < 2 && isInBudget && failedAttempts < maxAttempts
+        ? 'again'
+        : 'give-up';
     default: {
       const unknown: never = failure;
       return unknown;
@@ -56,3 +67,24 @@ export function afterFailure(question: RetryQuestion): 'again' | 'give-up' {
 export function busyPauseMs(timesInARow: number, rng: () => number): number {
   return Math.min(64, 2 ** Math.min(timesInARow, 6)) * (0.75 + rng() / 2);
 }
+
+/** Retries of answered errors: a fifth of the calls, and a hundred on top. Lost work is retried without it. */
+export class RetryBudget {
+  #tokens = maxTokens;
+
+  /** A call came. */
+  earn(): void {
+    this.#tokens = Math.min(maxTokens, this.#tokens + retryShare);
+  }
+
+  get isLeft(): boolean {
+    return this.#tokens >= 1;
+  }
+
+  spend(): void {
+    this.#tokens -= 1;
+  }
+}
+
+const maxTokens = 100;
+const retryShare = 0.2;

@@ -41,6 +41,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     maxReplicas: config.maxReplicas,
     deadListedMs: config.deadListedMs,
     log,
+    rng,
     onChange: (worker) => {
       updateHealth();
       scheduler.pump(worker);
@@ -66,6 +67,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     log,
     maxAttempts: config.maxAttempts,
     maxHeldBytesPerCall: config.maxHeldBytesPerCall,
+    maxHeldReplyBytes: config.maxHeldReplyBytes,
     defaultDeadlineMs: config.defaultDeadlineMs,
     rng,
   });

@@ -17,6 +17,7 @@ const states: Readonly<Record<ReplicaCondition, ReplicaState>> = {
   warming: ReplicaState.WARMING,
   ready: ReplicaState.READY,
   suspect: ReplicaState.SUSPECT,
+  ejected: ReplicaState.EJECTED,
   draining: ReplicaState.DRAINING,
   dead: ReplicaState.DEAD,
 };
