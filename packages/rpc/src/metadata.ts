@@ -11,6 +11,8 @@ export const IM_OP = 'im-op';
 export const IM_COST = 'im-cost';
 /** "critical", "default", "sheddable" or "job". */
 export const IM_CLASS = 'im-class';
+/** Later stages of a pipeline: how long ago the first was admitted, in ms. They keep its place and are not shed. */
+export const IM_AGE = 'im-age-ms';
 /** The store id that the replica must share. */
 export const IM_STORE = 'im-store';
 /** Trailer: the replica's id. */

@@ -14,6 +14,7 @@ describe('readCallInfo', () => {
       'im-op': 'resize, crop,resize',
       'im-cost': '12.5',
       'im-class': 'job',
+      'im-age-ms': '40.5',
       'im-store': 's1',
     });
     expect(info).toMatchObject({
@@ -21,6 +22,7 @@ describe('readCallInfo', () => {
       requestId: 'r1',
       callClass: 'job',
       costMs: 12.5,
+      ageMs: 40.5,
       needs: { worker: WorkerKind.RESIZE, operations: ['crop', 'resize'], storeId: 's1' },
     });
     expect(remainingMs(info.deadline)).toBeGreaterThan(1900);
@@ -28,11 +30,15 @@ describe('readCallInfo', () => {
   });
 
   it('makes sane guesses without metadata, and from nonsense', () => {
-    for (const headers of [{}, { 'im-cost': '-1', 'im-class': 'urgent', 'grpc-timeout': 'soon' }]) {
+    for (const headers of [
+      {},
+      { 'im-cost': '-1', 'im-class': 'urgent', 'im-age-ms': '-3', 'grpc-timeout': 'soon' },
+    ]) {
       const info = read(headers);
       expect(info).toMatchObject({
         callClass: 'default',
         costMs: 20,
+        ageMs: 0,
         needs: { operations: [], storeId: undefined },
       });
       expect(remainingMs(info.deadline)).toBeGreaterThan(29_000);

@@ -6,6 +6,7 @@ import {
   type Deadline,
   deadlineIn,
   GRPC_TIMEOUT_HEADER,
+  IM_AGE,
   IM_CLASS,
   IM_COST,
   IM_OP,
@@ -28,6 +29,8 @@ export interface CallInfo {
   readonly needs: Needs;
   /** Predicted work in ms of a reference core. */
   readonly costMs: number;
+  /** How long ago an earlier stage of the same pipeline was admitted, in ms; 0: this is the first. */
+  readonly ageMs: number;
 }
 
 /** For calls that predict nothing: about a 2-megapixel resize. */
@@ -51,7 +54,8 @@ export function readCallInfo(
     deadline: deadlineIn(Math.min(timeoutMs, maxDeadlineMs)),
     callClass: CALL_CLASSES.find((callClass) => callClass === headers[IM_CLASS]) ?? 'default',
     needs: needsOf(worker, textOf(headers[IM_OP]), textOf(headers[IM_STORE])),
-    costMs: costOf(textOf(headers[IM_COST])),
+    costMs: Math.min(numberOf(textOf(headers[IM_COST])) ?? unknownCostMs, maxCostMs),
+    ageMs: Math.min(numberOf(textOf(headers[IM_AGE])) ?? 0, maxDeadlineMs),
   };
 }
 
@@ -69,9 +73,8 @@ function needsOf(worker: WorkerKind, operationList: string, storeId: string): Ne
   };
 }
 
-function costOf(text: string): number {
-  const cost = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : unknownCostMs;
-  return Math.min(cost, maxCostMs);
+function numberOf(text: string): number | undefined {
+  return /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : undefined;
 }
 
 function textOf(header: string | string[] | undefined): string {

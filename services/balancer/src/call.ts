@@ -81,7 +81,7 @@ export class ProxiedCall implements WaitingCall {
   }
 
   get order(): number {
-    return this.id;
+    return this.#beganMs - this.info.ageMs;
   }
 
   get callClass(): CallClass {
@@ -98,6 +98,11 @@ export class ProxiedCall implements WaitingCall {
 
   get isAlone(): boolean {
     return this.#isAlone;
+  }
+
+  /** A later stage: what was admitted once is not refused. */
+  get isAdmitted(): boolean {
+    return this.info.ageMs > 0;
   }
 
   get isWaiting(): boolean {

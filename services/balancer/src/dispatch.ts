@@ -34,7 +34,7 @@ export interface Needs {
 
 export interface WaitingCall {
   readonly id: number;
-  /** Place of its arrival; kept when it queues again, which puts it at the head of its class. */
+  /** When it, or the first stage of its pipeline, arrived; kept when it queues again, which puts it at the head of its class. */
   readonly order: number;
   readonly callClass: CallClass;
   readonly needs: Needs;
@@ -91,7 +91,7 @@ export interface Assignment {
 }
 
 /** A replica during one pass: what the assignments and reservations so far leave of it. */
-interface Place {
+export interface Place {
   readonly view: ReplicaView;
   /** As `view.speed`, or less while a call overruns. */
   readonly speed: number;
@@ -118,10 +118,7 @@ export function decide(
   { nowMs, spread, waiting, replicas }: DispatchState,
   rng: () => number,
 ): readonly Assignment[] {
-  const overrunFactor = Math.exp(overrunDeviations * spread);
-  const places = replicas
-    .filter((view) => view.isCandidate)
-    .map((view) => placeOf(view, nowMs, overrunFactor));
+  const places = replicas.filter((view) => view.isCandidate).map((view) => placeOf(view, nowMs, spread));
   let free = places.reduce((sum, place) => sum + freeSlots(place, nowMs), 0);
   const assignments: Assignment[] = [];
   const seen = new Map<string, number>();
@@ -166,7 +163,9 @@ export function canRun({ worker, operations, storeId }: Needs, replica: Capabili
   );
 }
 
-function placeOf(view: ReplicaView, nowMs: number, overrunFactor: number): Place {
+/** When its slots are free, as far as its running calls let tell. */
+export function placeOf(view: ReplicaView, nowMs: number, spread: number): Place {
+  const overrunFactor = Math.exp(overrunDeviations * spread);
   const running = [...view.running];
   let { speed } = view;
   for (const { costMs, startedMs } of running) {

@@ -1,8 +1,9 @@
 /** Keeps the queues, asks `decide` whenever a call or a slot comes, and does what it says. */
 import type { WorkerKind } from '@imagemesh/api';
-import { MeshError } from '@imagemesh/rpc';
+import { MeshError, remainingMs } from '@imagemesh/rpc';
+import { earliestEndMs } from './admission.ts';
 import type { ProxiedCall } from './call.ts';
-import { canRun, decide } from './dispatch.ts';
+import { canRun, type DispatchState, decide } from './dispatch.ts';
 import type { Replica } from './replica.ts';
 import type { HeldBytes } from './request-body.ts';
 import { workerName } from './routes.ts';
@@ -23,6 +24,10 @@ export interface SchedulerOptions {
 
 /** How often waiting calls are looked at again. */
 export const PUMP_EVERY_MS = 5;
+
+/** What a refused caller is told to wait. */
+const minRetryAfterMs = 100;
+const maxRetryAfterMs = 60_000;
 
 export interface QueueState {
   readonly worker: WorkerKind;
@@ -47,20 +52,24 @@ export class Scheduler {
     return this.#calls.size;
   }
 
-  /** Takes a new call; throws QUEUE_FULL if it would have to wait and there is no room for that. */
+  /**
+   * Takes a new call. If it has to wait, throws OVERLOADED where it cannot end before its deadline, QUEUE_FULL where there
+   * is no room, and none to be made: a full queue drops its newest sheddable call for one that is not. Jobs are only
+   * delayed, whatever their deadline.
+   */
   submit(call: ProxiedCall): void {
     this.requeue(call);
-    const { maxQueuedCalls, held } = this.#options;
-    if (!call.isWaiting || (this.#calls.size <= maxQueuedCalls && !held.isFull)) return;
+    if (!call.isWaiting || call.isAdmitted) return;
+    const error = this.#unreachable(call) ?? this.#full();
+    if (error === undefined) return;
+    const queue = this.#queueOf(call.needs.worker);
+    const victim = isSheddable(call) ? undefined : queue.last('sheddable');
+    if (error.reason === 'QUEUE_FULL' && victim !== undefined) {
+      victim.fail(error);
+      return;
+    }
     this.withdraw(call);
-    const byBytes = held.isFull;
-    throw new MeshError(
-      'QUEUE_FULL',
-      `the balancer's queue is full (${byBytes ? 'bytes held' : 'calls waiting'})`,
-      {
-        metadata: byBytes ? { limit_bytes: String(held.max) } : { limit_calls: String(maxQueuedCalls) },
-      },
-    );
+    throw error;
   }
 
   /** Takes a call that has run, at its old place; it has been admitted and is never refused. */
@@ -115,19 +124,50 @@ export class Scheduler {
     }));
   }
 
-  #pumpOnce(worker: WorkerKind): void {
-    const queue = this.#queueOf(worker);
-    if (queue.size === 0) return;
+  #full(): MeshError | undefined {
+    const { maxQueuedCalls, held } = this.#options;
+    if (this.#calls.size <= maxQueuedCalls && !held.isFull) return undefined;
+    const byBytes = held.isFull;
+    return new MeshError(
+      'QUEUE_FULL',
+      `the balancer's queue is full (${byBytes ? 'bytes held' : 'calls waiting'})`,
+      {
+        metadata: byBytes ? { limit_bytes: String(held.max) } : { limit_calls: String(maxQueuedCalls) },
+      },
+    );
+  }
+
+  #unreachable(call: ProxiedCall): MeshError | undefined {
+    if (call.callClass === 'job') return undefined;
+    const state = this.#stateOf(call.needs.worker);
+    const endMs = earliestEndMs(call, state);
+    const leftMs = remainingMs(call.info.deadline);
+    if (endMs === undefined || endMs - state.nowMs <= leftMs) return undefined;
+    const expectedMs = Math.round(endMs - state.nowMs);
+    return new MeshError(
+      'OVERLOADED',
+      `the call would end in about ${expectedMs} ms, after its deadline in ${Math.round(leftMs)} ms`,
+      {
+        metadata: { expected_ms: String(expectedMs), deadline_ms: String(Math.round(leftMs)) },
+        retryAfterMs: Math.min(maxRetryAfterMs, Math.max(minRetryAfterMs, expectedMs - leftMs)),
+      },
+    );
+  }
+
+  #stateOf(worker: WorkerKind): Omit<DispatchState, 'replicas'> & { readonly replicas: readonly Replica[] } {
     const replicas = this.#options.replicas(worker);
     const typical = typicalSpeed(replicas.map(({ learnedSpeed }) => learnedSpeed));
     for (const replica of replicas) replica.typicalSpeed = typical;
     const spread = typicalSpread(replicas.map((replica) => replica.predictionSpread));
-    const nowMs = performance.now();
-    const byKey = new Map(replicas.map((replica) => [replica.key, replica]));
-    for (const { callId, replicaKey } of decide(
-      { nowMs, spread, waiting: queue, replicas },
-      this.#options.rng,
-    )) {
+    return { nowMs: performance.now(), spread, waiting: this.#queueOf(worker), replicas };
+  }
+
+  #pumpOnce(worker: WorkerKind): void {
+    const queue = this.#queueOf(worker);
+    if (queue.size === 0) return;
+    const state = this.#stateOf(worker);
+    const byKey = new Map(state.replicas.map((replica) => [replica.key, replica]));
+    for (const { callId, replicaKey } of decide(state, this.#options.rng)) {
       const call = this.#calls.get(callId);
       const replica = byKey.get(replicaKey);
       // Starting one call can end another, or a replica.
@@ -145,6 +185,10 @@ export class Scheduler {
     }
     return queue;
   }
+}
+
+function isSheddable({ callClass }: ProxiedCall): boolean {
+  return callClass === 'sheddable' || callClass === 'job';
 }
 
 function noReplica(call: ProxiedCall): MeshError {

@@ -22,7 +22,7 @@ export class WaitQueue<Call extends WaitingCall> implements Iterable<Call> {
 
   add(call: Call): void {
     const lane = this.#lanes[call.callClass];
-    lane.splice(placeIn(lane, call.order), 0, call);
+    lane.splice(placeIn(lane, call), 0, call);
     this.#size++;
     this.#costMs += call.costMs;
   }
@@ -30,7 +30,7 @@ export class WaitQueue<Call extends WaitingCall> implements Iterable<Call> {
   /** Whether it was there. */
   remove(call: Call): boolean {
     const lane = this.#lanes[call.callClass];
-    const place = placeIn(lane, call.order);
+    const place = placeIn(lane, call);
     if (lane[place] !== call) return false;
     lane.splice(place, 1);
     this.#size--;
@@ -38,24 +38,29 @@ export class WaitQueue<Call extends WaitingCall> implements Iterable<Call> {
     return true;
   }
 
+  /** The last of a class. */
+  last(callClass: CallClass): Call | undefined {
+    return this.#lanes[callClass].at(-1);
+  }
+
   *[Symbol.iterator](): Iterator<Call> {
     for (const callClass of CALL_CLASSES) yield* this.#lanes[callClass];
   }
 }
 
-/** Binary search: the first place whose order is not less. New calls come last, so that is looked at first. */
-function placeIn(lane: readonly WaitingCall[], order: number): number {
+/** Binary search: the first place that is not before it. New calls come last, so that is looked at first. */
+function placeIn(lane: readonly WaitingCall[], call: WaitingCall): number {
   let low = 0;
   let high = lane.length;
-  if (high === 0 || orderAt(lane, high - 1) < order) return high;
+  if (high === 0 || isBefore(lane[high - 1], call)) return high;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (orderAt(lane, middle) < order) low = middle + 1;
+    if (isBefore(lane[middle], call)) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-function orderAt(lane: readonly WaitingCall[], place: number): number {
-  return lane[place]?.order ?? Number.POSITIVE_INFINITY;
+function isBefore(a: WaitingCall | undefined, b: WaitingCall): boolean {
+  return a !== undefined && (a.order < b.order || (a.order === b.order && a.id < b.id));
 }

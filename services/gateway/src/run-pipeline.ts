@@ -39,6 +39,8 @@ export interface HeldPixels {
   readonly source: StageSource;
   readonly content: PixelContent;
   readonly reports: readonly StageReport[];
+  /** When the pipeline began, by performance.now(). */
+  readonly beganMs: number;
   release(): Promise<void>;
 }
 
@@ -122,18 +124,22 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
   /** Runs the stages one after the other; `request` says what each is to give. The last reply is the caller's to drop. */
   async function runStages(
     call: CallContext,
-    first: StageSource,
+    from: PipelineSource | HeldPixels,
     stages: readonly Stage[],
-    request: (stage: Stage) => Omit<StageRequest, 'stage' | 'source'>,
+    request: (stage: Stage) => Omit<StageRequest, 'stage' | 'source' | 'ageMs'>,
   ): Promise<{ readonly reply: StageReply; readonly reports: StageReport[] }> {
     const reports: StageReport[] = [];
-    let source = first;
+    const heldSinceMs = 'reports' in from ? from.beganMs : undefined;
+    const beganMs = heldSinceMs ?? performance.now();
+    let source = firstSource(from);
     let previous: StageReply | undefined;
     for (const stage of stages) {
       const startedMs = performance.now();
       let reply: StageReply;
       try {
-        reply = await runStage(call, { stage, source, ...request(stage) });
+        const isFirst = previous === undefined && heldSinceMs === undefined;
+        const ageMs = isFirst ? 0 : Math.max(1, performance.now() - beganMs);
+        reply = await runStage(call, { stage, source, ageMs, ...request(stage) });
       } finally {
         await drop(previous);
       }
@@ -150,7 +156,7 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
       const startedMs = performance.now();
       const { color } = plan.output;
       const metadata = plan.output.metadata ?? MetadataPolicy.SAFE;
-      const { reply, reports } = await runStages(call, firstSource(source), plan.stages, (stage) => ({
+      const { reply, reports } = await runStages(call, source, plan.stages, (stage) => ({
         result: stage.isFinal ? { case: 'output', value: plan.output } : pixelResult(metadata),
         destination: destinationOf(stage, plan.output.format, isStored),
         color,
@@ -165,17 +171,18 @@ export function createPipelineRunner({ upstream, store, budget }: PipelineParts)
     },
 
     async decode(call, source, { stages, metadata, color }) {
-      const { reply, reports } = await runStages(call, firstSource(source), stages, (stage) => ({
+      const beganMs = performance.now();
+      const { reply, reports } = await runStages(call, source, stages, (stage) => ({
         result: pixelResult(metadata),
         destination: destinationOf({ ...stage, isFinal: false }, Format.UNSPECIFIED, false),
         color,
       }));
       const pixels = await pixelSource(reply, drop);
-      return { source: pixels, content: pixels.content.value, reports, release: () => drop(reply) };
+      return { source: pixels, content: pixels.content.value, reports, beganMs, release: () => drop(reply) };
     },
 
     async measure(call, source, stages, what) {
-      const { reply } = await runStages(call, firstSource(source), stages, (stage) => ({
+      const { reply } = await runStages(call, source, stages, (stage) => ({
         result: stage.isFinal ? what : pixelResult(MetadataPolicy.STRIP),
         destination: stage.isFinal ? Destination.INLINE : destinationOf(stage, Format.UNSPECIFIED, false),
         color: ColorPolicy.SRGB,

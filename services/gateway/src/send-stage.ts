@@ -17,6 +17,7 @@ import type { CodedFormat } from '@imagemesh/image';
 import { formatTraceparent } from '@imagemesh/observe';
 import {
   type ClientWireCall,
+  IM_AGE,
   IM_CLASS,
   IM_COST,
   IM_OP,
@@ -46,6 +47,8 @@ export interface StageRequest {
   readonly destination: Destination;
   /** What of the source's colours is kept. */
   readonly color: ColorPolicy;
+  /** How long ago the first stage of the pipeline was sent, in ms; 0 for that one itself. */
+  readonly ageMs: number;
   /** For an encoded result: tried beside its format. */
   readonly alternative?: CodedFormat | undefined;
 }
@@ -87,6 +90,7 @@ export async function sendStage(
       [IM_COST]: String(stage.costMs),
       [IM_CLASS]: call.class,
       ...(stage.names.length > 0 && { [IM_OP]: stage.names.join(',') }),
+      ...(request.ageMs > 0 && { [IM_AGE]: request.ageMs.toFixed(1) }),
       ...(needsStore && { [IM_STORE]: storeId }),
     },
     deadline: call.deadline,
