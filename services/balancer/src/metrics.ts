@@ -102,8 +102,19 @@ export function createBalancerMetrics(
     },
   });
   metrics.gauge({
+    name: name('replica_speed'),
+    help: 'Learned speed of a replica, in reference-ms of work a ms.',
+    labelNames: ['worker', 'replica'],
+    collect() {
+      this.reset();
+      for (const { worker, id, speed } of fleet.living()) {
+        this.set({ worker: workerName(worker), replica: id }, speed);
+      }
+    },
+  });
+  metrics.gauge({
     name: name('held_bytes'),
-    help: 'Bytes of request bodies held.',
+    help: 'Bytes of request bodies and replies held.',
     collect() {
       this.set(held.held);
     },

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { Speed, typicalSpeed, typicalSpread } from './speed.ts';
 
 describe('Speed', () => {
-  it('is a little less than typical where nothing is known', () => {
+  it('is typical where nothing is known', () => {
     const speed = new Speed();
     expect(speed.learned).toBeUndefined();
-    expect(speed.at(0, 2)).toBeCloseTo(1.6);
+    expect(speed.at(0, 2)).toBe(2);
   });
 
   it('is the first sample, then follows a change within two dozen', () => {

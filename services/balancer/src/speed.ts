@@ -19,9 +19,6 @@ const maxSurprise = 8;
 
 const halfLifeMs = 10_000;
 
-/** A replica that nothing is known of is taken for a little slower than its kind, so that it draws no crowd. */
-const unknownShare = 0.8;
-
 export class Speed {
   #logSpeed: number | undefined;
   #samples = 0;
@@ -54,9 +51,9 @@ export class Speed {
     return this.#logSpeed === undefined ? undefined : Math.sqrt(this.#variance);
   }
 
-  /** The estimate now, where `typical` is the speed of its kind. */
+  /** The estimate now, where `typical` is the speed of its kind; that too for one that nothing is known of. */
   at(nowMs: number, typical: number): number {
-    if (this.#logSpeed === undefined) return typical * unknownShare;
+    if (this.#logSpeed === undefined) return typical;
     const freshness = 0.5 ** (Math.max(0, nowMs - this.#learnedAtMs) / halfLifeMs);
     return Math.exp(freshness * this.#logSpeed + (1 - freshness) * Math.log(typical));
   }

@@ -23,12 +23,13 @@ const states: Readonly<Record<ReplicaCondition, ReplicaState>> = {
 };
 
 export function replicaMessages(replicas: readonly Replica[], balancerId: string): ReplicaMessage[] {
-  const capacities = new Map<WorkerKind, number>();
-  for (const replica of replicas)
-    capacities.set(replica.worker, (capacities.get(replica.worker) ?? 0) + capacity(replica));
+  // Each asked once: estimates move with time.
+  const capacities = new Map(replicas.map((replica) => [replica, capacity(replica)]));
+  const wholes = new Map<WorkerKind, number>();
+  for (const [{ worker }, own] of capacities) wholes.set(worker, (wholes.get(worker) ?? 0) + own);
   return replicas.map((replica) => {
-    const all = capacities.get(replica.worker) ?? 0;
-    const weight = all === 0 ? 0 : capacity(replica) / all;
+    const whole = wholes.get(replica.worker) ?? 0;
+    const weight = whole === 0 ? 0 : (capacities.get(replica) ?? 0) / whole;
     return replicaMessage(replica, weight, balancerId);
   });
 }
