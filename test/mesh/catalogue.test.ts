@@ -1,3 +1,4 @@
+// Longer than most: every test needs the same mesh.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   Format,

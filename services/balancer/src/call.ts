@@ -1,4 +1,7 @@
-/** One call on its way through: it waits, runs, perhaps runs again, and ends with a gRPC status whatever happens. */
+/**
+ * One call on its way through: it waits, runs, perhaps runs again, and ends with a gRPC status whatever happens. Longer than
+ * most: each of its phases can be ended from four sides, and they are one state machine.
+ */
 import {
   constants,
   type IncomingHttpHeaders,

@@ -1,3 +1,4 @@
+// Longer than most: the rules, and then 100,000 random steps that need a fleet of their own.
 import { WorkerKind } from '@imagemesh/api';
 import { describe, expect, it } from 'vitest';
 import {

@@ -11,9 +11,9 @@ import {
 import { defaultLimits } from '@imagemesh/image';
 import { MeshError } from '@imagemesh/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { imageRef, temporaryRef } from './blob-refs.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { planPipeline } from './plan.ts';
-import { imageRef, temporaryRef } from './run-pipeline.ts';
 import { blur, byService, context, encoded, info, pixels, plan, resize, source } from './testing/peer.ts';
 import { createPipelineHarness, type PipelineHarness } from './testing/pipeline-harness.ts';
 

@@ -5,7 +5,6 @@
 import { create } from '@bufbuild/protobuf';
 import {
   type BlobRef,
-  BlobRefSchema,
   ColorPolicy,
   Destination,
   EncodedContentSchema,
@@ -289,16 +288,6 @@ function imageGone(error: MeshError, { source: { blob }, stage }: StageRequest):
     resource: { type: 'image', name: missing },
     cause: error,
   });
-}
-
-/** A reference to a stored image. */
-export function imageRef(imageId: string): BlobRef {
-  return create(BlobRefSchema, { key: { case: 'imageId', value: imageId } });
-}
-
-/** A reference to a temporary blob. */
-export function temporaryRef(temporaryId: string): BlobRef {
-  return create(BlobRefSchema, { key: { case: 'temporaryId', value: temporaryId } });
 }
 
 function round(ms: number): number {

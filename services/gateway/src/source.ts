@@ -3,12 +3,13 @@ import type { ImageInfo, ImageSource } from '@imagemesh/api';
 import { checkInput, type ImageLimits, isCodedFormat } from '@imagemesh/image';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
+import { imageRef, temporaryRef } from './blob-refs.ts';
 import { checkBodySize, createBodyHolder, type HeldBody, type HoldOptions, holdBytes } from './body.ts';
 import { type IncomingCall, withinTransferTime } from './call.ts';
 import { createImageInspector, inspectWhole, type WithWhole } from './inspect.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { IncomingChunks } from './rpc/call-shapes.ts';
-import { imageRef, type PipelineSource, temporaryRef } from './run-pipeline.ts';
+import type { PipelineSource } from './run-pipeline.ts';
 
 /** Call `release` once, in `finally`. */
 export type ReadySource = PipelineSource & { release(): Promise<void> };
