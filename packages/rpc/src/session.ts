@@ -5,7 +5,7 @@ import {
   connect,
   type OutgoingHttpHeaders,
 } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { http2ClientOptions, MAX_STREAMS_PER_SESSION, tuneSession } from './http2-options.ts';
 import { ResetBudget, type ResetBudgetOptions } from './reset-budget.ts';
 
@@ -25,6 +25,7 @@ export class ClientSession {
   /** Rejects if the connection cannot be opened. */
   readonly connected: Promise<void>;
   readonly #session: ClientHttp2Session;
+  #socket: Socket | undefined;
   readonly #limits: SessionLimits;
   readonly #resets: ResetBudget;
   #streams = 0;
@@ -43,7 +44,8 @@ export class ClientSession {
       createConnection: () => {
         const host = hostname.replace(/^\[|\]$/g, '');
         // An http URL drops :80.
-        return connectSocket({ host, port: Number(port || 80), noDelay: true });
+        this.#socket = connectSocket({ host, port: Number(port || 80), noDelay: true });
+        return this.#socket;
       },
     });
     this.#session = session;
@@ -127,7 +129,11 @@ export class ClientSession {
     this.#isRetiring = true;
     this.#isOurEnd = true;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => session.destroy(), graceMs);
+      const timer = setTimeout(() => {
+        session.destroy();
+        // A session that was closed first ends with a mere FIN, which a peer that hangs never answers.
+        this.#socket?.destroy();
+      }, graceMs);
       session.once('close', () => {
         clearTimeout(timer);
         resolve();

@@ -14,7 +14,7 @@ import {
 import { IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import { responseHeaders } from './forward-headers.ts';
 import type { HeldReply } from './held-reply.ts';
-import type { RequestBody } from './request-body.ts';
+import type { BodyFeed, RequestBody } from './request-body.ts';
 import type { Failure } from './retry.ts';
 
 export type AttemptEnd =
@@ -49,6 +49,7 @@ const highWaterBytes = 1024 * 1024;
 export class Attempt {
   readonly #options: AttemptOptions;
   readonly #stream: ClientHttp2Stream;
+  readonly #feed: BodyFeed;
   #isOver = false;
   #isCommitted = false;
   #isCorked = false;
@@ -75,7 +76,7 @@ export class Attempt {
     stream.on('end', () => this.#finish());
     stream.on('close', () => this.#finish());
     options.caller.on('drain', this.#onDrain);
-    options.body.attach(stream);
+    this.#feed = options.body.attach(stream);
   }
 
   get isCommitted(): boolean {
@@ -185,7 +186,7 @@ export class Attempt {
     this.#isOver = true;
     this.#options.reply.take();
     this.#options.caller.off('drain', this.#onDrain);
-    this.#options.body.detach();
+    this.#feed.detach();
     if (!this.#stream.destroyed) this.#stream.resume();
   }
 }

@@ -1,9 +1,10 @@
 /** What a call needs of its surroundings, and what it tells them. */
+import type { Budget } from './budget.ts';
 import type { ProxiedCall } from './call.ts';
 import type { CallInfo } from './call-info.ts';
 import type { HeldReply } from './held-reply.ts';
 import type { Replica } from './replica.ts';
-import type { Failure, RetryBudget } from './retry.ts';
+import type { Failure } from './retry.ts';
 
 /** What became of a call, for the log and the metrics. */
 export interface CallOutcome {
@@ -21,12 +22,15 @@ export interface CallOutcome {
   readonly bytesDown: number;
 }
 
+/** `won`: the second run answered first; `lost`: the first one did, or the second failed. */
+export type HedgeOutcome = 'won' | 'lost';
+
 /** What a call needs of its surroundings. */
 export interface CallHost {
   readonly maxAttempts: number;
   /** Where an attempt's reply is held back; nowhere if it is not to be. */
   holdReply(isHeld: boolean): HeldReply;
-  readonly retryBudget: RetryBudget;
+  readonly retryBudget: Budget;
   /** A fault of that replica turned out to be the call's. */
   forgive(replica: Replica): void;
   /** Puts it (back) into the queue, where it finds its place by `order`; throws MeshError QUEUE_FULL. */
@@ -35,6 +39,8 @@ export interface CallHost {
   /** A slot is free. */
   slotFreed(replica: Replica): void;
   onStart(call: ProxiedCall, waitedMs: number): void;
+  /** Of two runs of a call one is over and the other goes on, or has won. */
+  onHedge(call: ProxiedCall, outcome: HedgeOutcome): void;
   /** The status is decided; the caller may still be fetching the reply. */
   onEnd(outcome: CallOutcome): void;
   /** The caller's stream is closed. */

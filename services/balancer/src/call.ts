@@ -21,9 +21,9 @@ import {
 import { Attempt, type AttemptEnd } from './attempt.ts';
 import type { CallHost } from './call-host.ts';
 import type { CallInfo } from './call-info.ts';
-import type { CallClass, Needs, WaitingCall } from './dispatch.ts';
+import type { CallClass, Needs } from './dispatch.ts';
 import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts';
-import type { Replica } from './replica.ts';
+import type { HostedCall, Replica } from './replica.ts';
 import { endWith, refuse } from './reply.ts';
 import type { RequestBody } from './request-body.ts';
 import { afterFailure } from './retry.ts';
@@ -31,17 +31,22 @@ import { afterFailure } from './retry.ts';
 /** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
 const deadlineSlackMs = 250;
 
+/** On one replica. */
+interface Run {
+  readonly replica: Replica;
+  readonly startedMs: number;
+  readonly isHedge: boolean;
+  /** Known as running before its attempt is: that may fail while it is being made. */
+  attempt: Attempt | undefined;
+}
+
 type Phase =
   | { readonly kind: 'waiting'; readonly sinceMs: number }
-  | {
-      readonly kind: 'running';
-      readonly sinceMs: number;
-      readonly replica: Replica;
-      readonly attempt: Attempt | undefined;
-    }
+  /** On one replica, or on two if the first is overdue. */
+  | { readonly kind: 'running'; readonly runs: Set<Run> }
   | { readonly kind: 'over' };
 
-export class ProxiedCall implements WaitingCall {
+export class ProxiedCall implements HostedCall {
   readonly id: number;
   readonly info: CallInfo;
   readonly excluded = new Set<number>();
@@ -57,6 +62,7 @@ export class ProxiedCall implements WaitingCall {
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
   #failedAttempts = 0;
+  #isHedged = false;
   readonly #erroredOn = new Set<Replica>();
   #queueMs = 0;
   #bytesDown = 0;
@@ -117,48 +123,67 @@ export class ProxiedCall implements WaitingCall {
     return this.#lastFailure;
   }
 
-  /** Enters the queue for the first time. */
+  /** Enters the queue for the first time, once no replica would have to wait for the caller. */
   enter(): void {
-    try {
-      this.#host.enqueue(this, 'new');
-    } catch (error) {
-      this.fail(toMeshError(error));
-    }
+    this.#body.whenReady(() => {
+      if (this.#phase.kind !== 'waiting') return;
+      try {
+        this.#host.enqueue(this, 'new');
+      } catch (error) {
+        this.fail(toMeshError(error));
+      }
+    });
   }
 
   /** Runs it there; the scheduler has taken it out of the queue. */
   start(replica: Replica): void {
     if (this.#phase.kind !== 'waiting') return;
-    const nowMs = this.#host.now();
-    const waitedMs = nowMs - this.#phase.sinceMs;
+    const waitedMs = this.#host.now() - this.#phase.sinceMs;
     this.#queueMs += waitedMs;
+    this.#host.onStart(this, waitedMs);
+    const runs = new Set<Run>();
+    this.#phase = { kind: 'running', runs };
+    this.#run(replica, runs, false);
+  }
+
+  /** Whether it may run on a second replica now. */
+  get isHedgeable(): boolean {
+    if (this.#phase.kind !== 'running' || this.#isHedged || this.#isAlone) return false;
+    const [run, other] = this.#phase.runs;
+    if (run?.attempt === undefined || other !== undefined || run.attempt.isCommitted) return false;
+    return run.replica.isIdempotent(this.info.path) && this.#body.hasEnded && this.#body.isReplayable;
+  }
+
+  /** Runs it there too; the first reply counts. Only where `isHedgeable`. */
+  hedge(replica: Replica): void {
+    if (this.#phase.kind !== 'running') return;
+    this.#isHedged = true;
+    this.#run(replica, this.#phase.runs, true);
+  }
+
+  #run(replica: Replica, runs: Set<Run>, isHedge: boolean): void {
+    const run: Run = { replica, startedMs: this.#host.now(), isHedge, attempt: undefined };
+    runs.add(run);
     this.#attempts++;
     this.#replicaId = replica.id;
-    this.#host.onStart(this, waitedMs);
     replica.begin(this);
-    // Known as running before the attempt is: it may fail while it is being made.
-    this.#phase = { kind: 'running', sinceMs: nowMs, replica, attempt: undefined };
-    let attempt: Attempt;
     try {
-      attempt = new Attempt({
+      run.attempt = new Attempt({
         pool: replica.pool,
         headers: requestHeaders(this.#headers, this.info, replica.address, Date.now()),
         body: this.#body,
         caller: this.#caller,
         // A call that may not run twice gains nothing by waiting.
         reply: this.#host.holdReply(replica.isIdempotent(this.info.path)),
-        onCommit: () => this.#body.stopKeeping(),
-        onEnd: (end) => this.#attemptEnded(replica, nowMs, end),
+        onCommit: () => {
+          this.#leaveOthers(run);
+          this.#body.stopKeeping();
+        },
+        onEnd: (end) => this.#attemptEnded(run, end),
       });
     } catch (error) {
-      this.#attemptEnded(replica, nowMs, {
-        kind: 'failed',
-        failure: 'refused',
-        what: toMeshError(error).message,
-      });
-      return;
+      this.#attemptEnded(run, { kind: 'failed', failure: 'refused', what: toMeshError(error).message });
     }
-    this.#phase = { kind: 'running', sinceMs: nowMs, replica, attempt };
   }
 
   /** Ends it with this error, wherever it is. */
@@ -169,19 +194,22 @@ export class ProxiedCall implements WaitingCall {
       this.#queueMs += this.#host.now() - phase.sinceMs;
       this.#host.withdraw(this);
     } else {
-      this.#leaveReplica(phase);
+      this.#leaveAll(phase);
     }
     this.#finish(error);
     endWith(this.#caller, error);
     this.#body.release();
   }
 
-  #attemptEnded(replica: Replica, startedMs: number, end: AttemptEnd): void {
+  #attemptEnded(run: Run, end: AttemptEnd): void {
     const phase = this.#phase;
-    if (phase.kind !== 'running') return;
-    this.#bytesDown = phase.attempt?.bytesDown ?? 0;
-    const isCommitted = phase.attempt?.isCommitted ?? false;
-    replica.end(this, end, this.#host.now() - startedMs);
+    if (phase.kind !== 'running' || !phase.runs.has(run)) return;
+    const { replica, attempt } = run;
+    const isCommitted = attempt?.isCommitted ?? false;
+    if (end.kind !== 'failed') this.#leaveOthers(run);
+    phase.runs.delete(run);
+    this.#bytesDown = attempt?.bytesDown ?? 0;
+    replica.end(this, end, this.#host.now() - run.startedMs);
     switch (end.kind) {
       case 'replied': {
         const trailers = passedOn(end.trailers);
@@ -198,7 +226,7 @@ export class ProxiedCall implements WaitingCall {
         this.#passStatus(end.headers);
         break;
       case 'failed':
-        this.#attemptFailed(replica, end, isCommitted);
+        this.#attemptFailed(run, end, isCommitted, phase.runs);
         break;
       default: {
         const unknown: never = end;
@@ -220,9 +248,10 @@ export class ProxiedCall implements WaitingCall {
   }
 
   #attemptFailed(
-    replica: Replica,
+    { replica, isHedge }: Run,
     { failure, what, headers }: AttemptEnd & { kind: 'failed' },
     isCommitted: boolean,
+    otherRuns: ReadonlySet<Run>,
   ): void {
     if (failure !== 'busy') {
       this.#failedAttempts++;
@@ -231,6 +260,10 @@ export class ProxiedCall implements WaitingCall {
     if (failure === 'died') this.#isAlone = true;
     if (failure === 'errored') this.#erroredOn.add(replica);
     this.#lastFailure = `replica ${replica.id}: ${what}`;
+    if (otherRuns.size > 0) {
+      if (isHedge) this.#host.onHedge(this, 'lost');
+      return;
+    }
     const decision = afterFailure({
       failure,
       failedAttempts: this.#failedAttempts,
@@ -276,19 +309,38 @@ export class ProxiedCall implements WaitingCall {
       this.#queueMs += this.#host.now() - phase.sinceMs;
       this.#host.withdraw(this);
     } else if (phase.kind === 'running') {
-      this.#leaveReplica(phase);
+      this.#leaveAll(phase);
     }
     if (phase.kind !== 'over') this.#finish(cancelled());
     this.#host.onGone(this);
   }
 
-  #leaveReplica(phase: Phase & { kind: 'running' }): void {
-    this.#bytesDown = phase.attempt?.bytesDown ?? 0;
+  /** This run has won. */
+  #leaveOthers(winner: Run): void {
+    if (this.#phase.kind !== 'running') return;
+    this.#replicaId = winner.replica.id;
+    for (const run of this.#phase.runs) {
+      if (run === winner) continue;
+      this.#phase.runs.delete(run);
+      this.#host.onHedge(this, winner.isHedge ? 'won' : 'lost');
+      // A second run that comes second says nothing: it had less time.
+      this.#leave(run, winner.isHedge);
+    }
+  }
+
+  #leaveAll({ runs }: Phase & { kind: 'running' }): void {
     // The phase first: the slot's freeing may start other calls.
     this.#phase = { kind: 'over' };
-    phase.attempt?.cancel();
-    phase.replica.abandon(this);
-    this.#host.slotFreed(phase.replica);
+    for (const run of runs) {
+      this.#bytesDown = run.attempt?.bytesDown ?? 0;
+      this.#leave(run, this.#body.hasEnded);
+    }
+  }
+
+  #leave({ replica, attempt }: Run, mayBlame: boolean): void {
+    attempt?.cancel();
+    replica.abandon(this, mayBlame);
+    this.#host.slotFreed(replica);
   }
 
   #armDeadline(): void {

@@ -166,7 +166,7 @@ describe('DrainReplica', () => {
       await echo(call);
     };
     const a = await mesh.replica({ id: 'a', serve });
-    const running = mesh.call();
+    const running = mesh.call({ metadata: { 'im-cost': '200' } });
     await until(() => a.begun === 1);
     const { replica } = await client.drainReplica({ replicaId: 'a', reason: 'maintenance' });
     expect(replica).toMatchObject({ replicaId: 'a', state: ReplicaState.DRAINING, inFlight: 1 });

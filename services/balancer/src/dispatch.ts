@@ -108,7 +108,7 @@ const overrunDeviations = 2;
 const overrunMs = 10;
 
 /** A call that overruns is expected to take this share of its elapsed time more. */
-const overrunRest = 0.5;
+export const overrunRest = 0.5;
 
 /** Finishes that are so close, relative to the time until then, are equal. */
 const tie = 0.03;

@@ -2,7 +2,7 @@
 import type { WorkerKind } from '@imagemesh/api';
 import type { Metrics } from '@imagemesh/observe';
 import type { ProxiedCall } from './call.ts';
-import type { CallOutcome } from './call-host.ts';
+import type { CallOutcome, HedgeOutcome } from './call-host.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldBytes } from './request-body.ts';
 import type { Failure } from './retry.ts';
@@ -13,6 +13,7 @@ export interface BalancerMetrics {
   started(call: ProxiedCall, waitedMs: number): void;
   /** It queues again after this. */
   requeued(worker: WorkerKind, failure: Failure): void;
+  hedged(call: ProxiedCall, outcome: HedgeOutcome): void;
   ended(outcome: CallOutcome): void;
 }
 
@@ -49,6 +50,11 @@ export function createBalancerMetrics(
     name: name('requeues_total'),
     help: 'Calls queued again because a replica was busy.',
     labelNames: ['worker'],
+  });
+  const hedges = metrics.counter({
+    name: name('hedges_total'),
+    help: 'Overdue calls run on a second replica, by whether that was first.',
+    labelNames: ['worker', 'outcome'],
   });
   const sheds = metrics.counter({
     name: name('sheds_total'),
@@ -133,6 +139,9 @@ export function createBalancerMetrics(
     requeued: (worker, failure) => {
       if (failure === 'busy') requeues.inc({ worker: workerName(worker) });
       else retries.inc({ worker: workerName(worker), failure });
+    },
+    hedged: ({ needs }, outcome) => {
+      hedges.inc({ worker: workerName(needs.worker), outcome });
     },
     ended: ({ info, grpcStatus, reason, attempts, ms, bytesUp, bytesDown }) => {
       const worker = workerName(info.needs.worker);

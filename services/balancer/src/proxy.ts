@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { WorkerKind } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import { MeshError, type StreamHandler } from '@imagemesh/rpc';
+import { retryBudget as createRetryBudget } from './budget.ts';
 import { ProxiedCall } from './call.ts';
 import type { CallHost, CallOutcome } from './call-host.ts';
 import { readCallInfo } from './call-info.ts';
@@ -11,7 +12,7 @@ import { HeldReply } from './held-reply.ts';
 import type { BalancerMetrics } from './metrics.ts';
 import { answerHttp, endWith } from './reply.ts';
 import { type HeldBytes, RequestBody } from './request-body.ts';
-import { busyPauseMs, RetryBudget } from './retry.ts';
+import { busyPauseMs } from './retry.ts';
 import { WORK_ROUTES } from './routes.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -41,7 +42,7 @@ export interface Proxy {
 export function createProxy(options: ProxyOptions): Proxy {
   const { scheduler, fleet, metrics, rng } = options;
   const open = new Set<ProxiedCall>();
-  const retryBudget = new RetryBudget();
+  const retryBudget = createRetryBudget();
   let nextId = 1;
   let isClosing = false;
   let onIdle = () => {};
@@ -66,6 +67,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       scheduler.pump(replica.worker);
     },
     onStart: metrics.started,
+    onHedge: metrics.hedged,
     onEnd: (outcome) => {
       metrics.ended(outcome);
       logOutcome(options.log, outcome);

@@ -3,11 +3,12 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import { IM_EXEC_MS, IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import type { AttemptEnd } from './attempt.ts';
-import type { ReplicaView, RunningCall, WaitingCall } from './dispatch.ts';
+import type { RunningCall, WaitingCall } from './dispatch.ts';
 import { Ejection } from './ejection.ts';
 import type { ReplicaCondition, SignsOfLife } from './health.ts';
+import { type HedgeView, isOverdue } from './hedge.ts';
 import { Outcomes } from './outcomes.ts';
-import { Speed } from './speed.ts';
+import { Speed, usualSpread } from './speed.ts';
 
 /** The balancer's end of a replica's join stream. */
 export interface JoinLink {
@@ -24,11 +25,20 @@ export interface ReplicaTimes {
   readonly wallMs: number;
 }
 
-interface Running extends RunningCall {
-  readonly call: WaitingCall;
+/** A call as its replica sees it. */
+export interface HostedCall extends WaitingCall {
+  /** Whether it may run on a second replica now. */
+  readonly isHedgeable: boolean;
+  hedge(replica: Replica): void;
 }
 
-export class Replica implements ReplicaView {
+export interface HostedRun extends RunningCall {
+  readonly call: HostedCall;
+  /** What it should take, as expected when it started. */
+  readonly predictedMs: number;
+}
+
+export class Replica implements HedgeView {
   readonly key: number;
   readonly pool: SessionPool;
   readonly joinedAtMs: number;
@@ -47,7 +57,7 @@ export class Replica implements ReplicaView {
   #hasSucceeded = false;
   #isPaused = false;
   #busyInARow = 0;
-  readonly #running = new Map<number, Running>();
+  readonly #running = new Map<number, HostedRun>();
   readonly #speed = new Speed();
   readonly #ejection = new Ejection();
   #typicalSpeed = 1;
@@ -111,7 +121,11 @@ export class Replica implements ReplicaView {
     return this.#running.size;
   }
 
-  get running(): Iterable<RunningCall> {
+  get hostId(): string {
+    return this.#hello.hostId;
+  }
+
+  get running(): Iterable<HostedRun> {
     return this.#running.values();
   }
 
@@ -196,20 +210,23 @@ export class Replica implements ReplicaView {
     this.#ejection.forgive();
   }
 
-  begin(call: WaitingCall): void {
-    this.#running.set(call.id, { call, costMs: call.costMs, startedMs: performance.now() });
+  begin(call: HostedCall): void {
+    const { costMs } = call;
+    const predictedMs = costMs / this.speed;
+    this.#running.set(call.id, { call, costMs, predictedMs, startedMs: performance.now() });
   }
 
   /** The replica's part of the call ended so. */
-  end(call: WaitingCall, end: AttemptEnd, ms: number): void {
-    this.abandon(call);
+  end(call: HostedCall, end: AttemptEnd, ms: number): void {
+    const run = this.#running.get(call.id);
+    this.#running.delete(call.id);
     switch (end.kind) {
       case 'replied':
-        this.#answered(end.trailers, ms);
+        this.#answered(end.trailers, ms, run);
         this.#learn(call, end.trailers);
         break;
       case 'status':
-        this.#answered(end.headers, ms);
+        this.#answered(end.headers, ms, run);
         break;
       case 'failed':
         if (end.failure === 'busy') this.#busyInARow++;
@@ -222,9 +239,21 @@ export class Replica implements ReplicaView {
     }
   }
 
-  /** The caller left; that says nothing about the replica. */
-  abandon(call: WaitingCall): void {
+  /**
+   * The caller left, or another replica was first. That says nothing about this one, unless it may be blamed and is long
+   * overdue: then it was a fault, and it is at most as fast as that.
+   */
+  abandon(call: HostedCall, mayBlame: boolean): void {
+    const run = this.#running.get(call.id);
     this.#running.delete(call.id);
+    if (!mayBlame || run === undefined || !this.#isOverdue(run)) return;
+    const ms = performance.now() - run.startedMs;
+    this.#speed.learnAtMost(run.costMs, ms, performance.now());
+    this.#count(ms, false, `no answer in ${Math.round(ms)} ms, expected in ${Math.round(run.predictedMs)}`);
+  }
+
+  #isOverdue(run: HostedRun): boolean {
+    return isOverdue(run, performance.now(), this.#speed.spread ?? usualSpread);
   }
 
   /** No new work until resumed. */
@@ -242,9 +271,11 @@ export class Replica implements ReplicaView {
       this.#speed.learn(costMs, Number(trailers[IM_EXEC_MS]), performance.now());
   }
 
-  #answered(trailers: IncomingHttpHeaders, ms: number): void {
+  #answered(trailers: IncomingHttpHeaders, ms: number, run: HostedRun | undefined): void {
     const status = Number(trailers['grpc-status']);
-    const isFault = !callersFault.has(status);
+    // Whoever sets a deadline that is too short finds it passed everywhere.
+    const isLate = status === deadlineExceeded && (run === undefined || !this.#isOverdue(run));
+    const isFault = !isLate && !callersFault.has(status);
     this.#busyInARow = 0;
     if (status === 0) this.#hasSucceeded = true;
     this.#count(
@@ -268,6 +299,7 @@ export class Replica implements ReplicaView {
 }
 
 const maxErrorChars = 300;
+const deadlineExceeded = 4;
 
 /**
  * OK, and what a sound replica answers to a bad request: CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS,

@@ -26,10 +26,10 @@ describe('RequestBody', () => {
     source.write(chunk(1));
     await turn();
     const first = collector();
-    body.attach(first.sink);
+    const feed = body.attach(first.sink);
     source.write(chunk(2));
     await turn();
-    body.detach();
+    feed.detach();
     source.end(chunk(3));
     await turn();
     expect(body.isReplayable).toBe(true);

@@ -31,23 +31,74 @@ export class HeldBytes {
   }
 }
 
-/** Bytes that may wait in the replica's stream before the caller's is paused. */
+/** Bytes that may wait in a replica's stream before the caller's is paused. */
 const highWaterBytes = 256 * 1024;
+
+/**
+ * A sender is quick if so much came and it came so fast. Its body need not be whole before a replica gets the call: a slot
+ * must not wait for a sender, but a large body should not travel one hop after the other either.
+ */
+const quickBytes = 256 * 1024;
+const quickBytesPerMs = 20_000;
+
+/** Sends a body to one sink, from its beginning. */
+export interface BodyFeed {
+  /** The sink wants no more. */
+  detach(): void;
+}
+
+class Feed {
+  readonly sink: Writable;
+  /** The first of the chunks that the sink has not got. */
+  next = 0;
+  #isCorked = false;
+
+  constructor(sink: Writable) {
+    this.sink = sink;
+  }
+
+  get isOpen(): boolean {
+    return !this.sink.writableEnded && !this.sink.destroyed;
+  }
+
+  get hasRoom(): boolean {
+    return this.sink.writableLength < highWaterBytes;
+  }
+
+  /** One socket read brings several frames in one turn: they leave as one write. */
+  write(chunks: readonly Buffer[]): void {
+    this.#cork();
+    while (this.next < chunks.length && this.hasRoom) {
+      const chunk = chunks[this.next++];
+      if (chunk !== undefined) this.sink.write(chunk);
+    }
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const { sink } = this;
+    sink.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      sink.uncork();
+    });
+  }
+}
 
 export class RequestBody {
   readonly #source: Readable;
   readonly #budget: HeldBytes;
   readonly #maxHeldBytes: number;
+  readonly #feeds = new Set<Feed>();
   #chunks: Buffer[] = [];
-  /** The first of the chunks that the sink has not got. */
-  #next = 0;
   #heldBytes = 0;
   #totalBytes = 0;
   #hasEnded = false;
   #isKeeping = true;
   #isReleased = false;
-  #sink: Writable | undefined;
-  #isCorked = false;
+  readonly #beganMs = performance.now();
+  #onReady: (() => void) | undefined;
 
   constructor(source: Readable, budget: HeldBytes, maxHeldBytes: number) {
     this.#source = source;
@@ -57,6 +108,7 @@ export class RequestBody {
     source.on('end', () => {
       this.#hasEnded = true;
       this.#flush();
+      this.#tellReady();
     });
   }
 
@@ -75,24 +127,24 @@ export class RequestBody {
     return this.#hasEnded;
   }
 
-  /** Sends it from its beginning, then ends the sink. One sink at a time; the next needs isReplayable. */
-  attach(sink: Writable): void {
-    this.#sink = sink;
-    this.#next = 0;
+  /** Calls back once, when a replica that gets it would not have to wait for the sender. */
+  whenReady(callback: () => void): void {
+    this.#onReady = callback;
+    this.#tellReady();
+  }
+
+  /** Sends it from its beginning, then ends the sink. A second sink, at once or later, needs isReplayable. */
+  attach(sink: Writable): BodyFeed {
+    const feed = new Feed(sink);
+    this.#feeds.add(feed);
     sink.on('drain', () => {
-      if (this.#sink === sink) this.#flush();
+      if (this.#feeds.has(feed)) this.#flush();
     });
     this.#flush();
+    return { detach: () => this.#detach(feed) };
   }
 
-  /** The sink is lost: what comes is held again. */
-  detach(): void {
-    this.#sink = undefined;
-    this.#next = 0;
-    if (!this.#isReleased && !this.#isFull) this.#source.resume();
-  }
-
-  /** It will not be sent again: lets go of what the sink has got. */
+  /** It will not be sent again: lets go of what every sink has got. */
   stopKeeping(): void {
     this.#isKeeping = false;
     this.#dropSent();
@@ -102,16 +154,36 @@ export class RequestBody {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#sink = undefined;
+    this.#onReady = undefined;
+    this.#feeds.clear();
     this.#chunks = [];
-    this.#next = 0;
     this.#budget.add(-this.#heldBytes);
     this.#heldBytes = 0;
     if (!this.#source.destroyed) this.#source.resume();
   }
 
+  #tellReady(): void {
+    if (this.#onReady === undefined) return;
+    if (!this.#hasEnded && !this.#isFull && !this.#isQuick) return;
+    const onReady = this.#onReady;
+    this.#onReady = undefined;
+    onReady();
+  }
+
+  get #isQuick(): boolean {
+    const ms = performance.now() - this.#beganMs;
+    return this.#totalBytes >= quickBytes && this.#totalBytes >= ms * quickBytesPerMs;
+  }
+
   get #isFull(): boolean {
     return this.#heldBytes >= this.#maxHeldBytes || this.#budget.isFull;
+  }
+
+  /** With its last sink lost, what comes is held again. */
+  #detach(feed: Feed): void {
+    if (!this.#feeds.delete(feed) || this.#isReleased) return;
+    if (this.#feeds.size > 0) this.#flush();
+    else if (!this.#isFull) this.#source.resume();
   }
 
   #take(chunk: Buffer): void {
@@ -120,50 +192,37 @@ export class RequestBody {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.byteLength;
     this.#budget.add(chunk.byteLength);
-    if (this.#sink !== undefined) {
+    if (this.#feeds.size > 0) {
       if (this.#isKeeping && this.#isFull) this.#isKeeping = false;
       this.#flush();
     } else if (this.#isFull) {
       this.#source.pause();
     }
+    this.#tellReady();
   }
 
+  /** As far as the sinks take it; the caller is held as long as one of them is full. */
   #flush(): void {
-    const sink = this.#sink;
-    if (sink === undefined || sink.writableEnded || sink.destroyed) return;
-    this.#cork(sink);
-    while (this.#next < this.#chunks.length && sink.writableLength < highWaterBytes) {
-      const chunk = this.#chunks[this.#next++];
-      if (chunk !== undefined) sink.write(chunk);
-    }
+    const open = [...this.#feeds].filter((feed) => feed.isOpen);
+    if (open.length === 0) return;
+    for (const feed of open) feed.write(this.#chunks);
+    const ends = open.map((feed) => feed.next === this.#chunks.length);
     if (!this.#isKeeping) this.#dropSent();
-    if (this.#next < this.#chunks.length) {
-      this.#source.pause();
-    } else if (this.#hasEnded) {
-      sink.end();
-    } else if (sink.writableLength >= highWaterBytes) {
+    if (this.#hasEnded) {
+      for (const [index, feed] of open.entries()) if (ends[index] === true) feed.sink.end();
+    } else if (ends.includes(false) || !open.every((feed) => feed.hasRoom)) {
       this.#source.pause();
     } else if (this.#source.isPaused()) {
       this.#source.resume();
     }
   }
 
-  /** One socket read brings several frames in one turn: they leave as one write. */
-  #cork(sink: Writable): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    sink.cork();
-    process.nextTick(() => {
-      this.#isCorked = false;
-      sink.uncork();
-    });
-  }
-
   #dropSent(): void {
-    if (this.#next === 0) return;
+    const sent = Math.min(...[...this.#feeds].map(({ next }) => next));
+    if (!(sent > 0 && sent < Number.POSITIVE_INFINITY)) return;
     let bytes = 0;
-    for (const chunk of this.#chunks.splice(0, this.#next)) bytes += chunk.byteLength;
-    this.#next = 0;
+    for (const chunk of this.#chunks.splice(0, sent)) bytes += chunk.byteLength;
+    for (const feed of this.#feeds) feed.next -= sent;
     this.#heldBytes -= bytes;
     this.#budget.add(-bytes);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { afterFailure, busyPauseMs, RetryBudget, type RetryQuestion } from './retry.ts';
+import { retryBudget } from './budget.ts';
+import { afterFailure, busyPauseMs, type RetryQuestion } from './retry.ts';
 
 const question: RetryQuestion = {
   failure: 'died',
@@ -59,7 +60,7 @@ describe('busyPauseMs', () => {
 });
 
 it('the budget is a hundred, and a fifth of the calls', () => {
-  const budget = new RetryBudget();
+  const budget = retryBudget();
   let retries = 0;
   for (; budget.isLeft; retries++) budget.spend();
   expect(retries).toBe(100);

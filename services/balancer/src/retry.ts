@@ -67,24 +67,3 @@ export function afterFailure(question: RetryQuestion): 'again' | 'give-up' {
 export function busyPauseMs(timesInARow: number, rng: () => number): number {
   return Math.min(64, 2 ** Math.min(timesInARow, 6)) * (0.75 + rng() / 2);
 }
-
-/** Retries of answered errors: a fifth of the calls, and a hundred on top. Lost work is retried without it. */
-export class RetryBudget {
-  #tokens = maxTokens;
-
-  /** A call came. */
-  earn(): void {
-    this.#tokens = Math.min(maxTokens, this.#tokens + retryShare);
-  }
-
-  get isLeft(): boolean {
-    return this.#tokens >= 1;
-  }
-
-  spend(): void {
-    this.#tokens -= 1;
-  }
-}
-
-const maxTokens = 100;
-const retryShare = 0.2;

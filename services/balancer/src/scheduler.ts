@@ -2,8 +2,10 @@
 import type { WorkerKind } from '@imagemesh/api';
 import { MeshError, remainingMs } from '@imagemesh/rpc';
 import { earliestEndMs } from './admission.ts';
+import { hedgeBudget } from './budget.ts';
 import type { ProxiedCall } from './call.ts';
 import { canRun, type DispatchState, decide } from './dispatch.ts';
+import { hedgePlace } from './hedge.ts';
 import type { Replica } from './replica.ts';
 import type { HeldBytes } from './request-body.ts';
 import { workerName } from './routes.ts';
@@ -41,6 +43,7 @@ export class Scheduler {
   readonly #calls = new Map<number, ProxiedCall>();
   readonly #pumping = new Set<WorkerKind>();
   readonly #pumpAgain = new Set<WorkerKind>();
+  readonly #hedgeBudget = hedgeBudget();
 
   constructor(options: SchedulerOptions, workers: readonly WorkerKind[]) {
     this.#options = options;
@@ -95,9 +98,9 @@ export class Scheduler {
     }
   }
 
-  /** Looks again at the calls that wait: time alone changes what is expected of running calls. */
-  pumpWaiting(): void {
-    for (const [worker, queue] of this.#queues) if (queue.size > 0) this.pump(worker);
+  /** Looks again at all calls: time alone changes what is expected of those that run. */
+  pumpAll(): void {
+    for (const worker of this.#queues.keys()) this.pump(worker);
   }
 
   /** Fails calls that nobody could run for the whole grace. Call it often while calls wait. */
@@ -154,7 +157,7 @@ export class Scheduler {
     );
   }
 
-  #stateOf(worker: WorkerKind): Omit<DispatchState, 'replicas'> & { readonly replicas: readonly Replica[] } {
+  #stateOf(worker: WorkerKind): FleetState {
     const replicas = this.#options.replicas(worker);
     const typical = typicalSpeed(replicas.map(({ learnedSpeed }) => learnedSpeed));
     for (const replica of replicas) replica.typicalSpeed = typical;
@@ -163,9 +166,9 @@ export class Scheduler {
   }
 
   #pumpOnce(worker: WorkerKind): void {
-    const queue = this.#queueOf(worker);
-    if (queue.size === 0) return;
     const state = this.#stateOf(worker);
+    this.#hedge(state);
+    if (this.#queueOf(worker).size === 0) return;
     const byKey = new Map(state.replicas.map((replica) => [replica.key, replica]));
     for (const { callId, replicaKey } of decide(state, this.#options.rng)) {
       const call = this.#calls.get(callId);
@@ -173,7 +176,25 @@ export class Scheduler {
       // Starting one call can end another, or a replica.
       if (call === undefined || replica === undefined || !replica.isCandidate) continue;
       this.withdraw(call);
+      this.#hedgeBudget.earn();
       call.start(replica);
+    }
+  }
+
+  /** Before waiting calls: those that are overdue have waited longer. */
+  #hedge({ nowMs, spread, replicas }: FleetState): void {
+    for (const replica of replicas) {
+      const { key: replicaKey, hostId } = replica;
+      for (const { call, ...run } of replica.running) {
+        if (!this.#hedgeBudget.isLeft) return;
+        if (!call.isHedgeable) continue;
+        const { needs, excluded } = call;
+        const question = { ...run, needs, excluded, replicaKey, hostId };
+        const place = hedgePlace(question, replicas, nowMs, spread);
+        if (place === undefined) continue;
+        this.#hedgeBudget.spend();
+        call.hedge(place);
+      }
     }
   }
 
@@ -185,6 +206,10 @@ export class Scheduler {
     }
     return queue;
   }
+}
+
+interface FleetState extends DispatchState {
+  readonly replicas: readonly Replica[];
 }
 
 function isSheddable({ callClass }: ProxiedCall): boolean {

@@ -57,7 +57,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     },
     WORK_SERVICES.map(({ worker }) => worker),
   );
-  const pumpTimer = setInterval(() => scheduler.pumpWaiting(), PUMP_EVERY_MS);
+  const pumpTimer = setInterval(() => scheduler.pumpAll(), PUMP_EVERY_MS);
   const strandedTimer = setInterval(() => scheduler.failStranded(performance.now()), JUDGE_EVERY_MS);
   const proxy = createProxy({
     scheduler,

@@ -12,7 +12,7 @@ const gain = 0.15;
 const spreadGain = 0.05;
 
 /** Standard deviation of the logarithm of predicted over true work, where nothing is known. */
-const usualSpread = 0.15;
+export const usualSpread = 0.15;
 
 /** One sample moves the estimate as if it had been at most so many times off. */
 const maxSurprise = 8;
@@ -44,6 +44,15 @@ export class Speed {
     const surprise = Math.min(limit, Math.max(-limit, sample - this.#logSpeed));
     this.#variance += spreadGain * (surprise ** 2 - this.#variance);
     this.#logSpeed += Math.max(gain / (1 + Math.min(1, this.#variance)), 1 / this.#samples) * surprise;
+  }
+
+  /** A call of that predicted work was still running after so long. */
+  learnAtMost(costMs: number, elapsedMs: number, nowMs: number): void {
+    if (!(costMs > 0 && elapsedMs > 0)) return;
+    const most = Math.log(costMs / elapsedMs);
+    if (this.#logSpeed !== undefined && this.#logSpeed <= most) return;
+    this.#logSpeed = most;
+    this.#learnedAtMs = nowMs;
   }
 
   /** How far predictions are off: standard deviation of the logarithm; undefined: nothing was learned. */
