@@ -9,6 +9,10 @@ export const GRPC_TIMEOUT_HEADER = 'grpc-timeout';
 export const IM_OP = 'im-op';
 /** Predicted work in ms of a reference core. */
 export const IM_COST = 'im-cost';
+/** Formats decoded and encoded, "jpeg>webp"; pixels have none. */
+export const IM_FORMAT = 'im-format';
+/** From a balancer to a replica: the balancer's id. */
+export const IM_BALANCER = 'im-balancer';
 /** "critical", "default", "sheddable" or "job". */
 export const IM_CLASS = 'im-class';
 /** Later stages of a pipeline: how long ago the first was admitted, in ms. They keep its place and are not shed. */
@@ -21,6 +25,8 @@ export const IM_REPLICA = 'im-replica';
 export const IM_EXEC_MS = 'im-exec-ms';
 /** Trailer: how long the call waited in the replica, in ms. */
 export const IM_QUEUE_MS = 'im-queue-ms';
+/** Trailer: calls of other balancers that the replica runs now. */
+export const IM_FOREIGN = 'im-foreign';
 /** Trailer of errors: the ErrorInfo reason. */
 export const IM_REASON = 'im-reason';
 

@@ -1,7 +1,9 @@
 /** Serves the work method: a slot or BUSY, the pipeline, trailers, metrics, one log line. */
 import { formatTraceparent, type Logger, type Metrics } from '@imagemesh/observe';
 import {
+  IM_BALANCER,
   IM_EXEC_MS,
+  IM_FOREIGN,
   IM_QUEUE_MS,
   IM_REPLICA,
   MeshError,
@@ -38,11 +40,13 @@ export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>)
 
   const serve = async (call: ServerWireCall): Promise<void> => {
     call.trailers[IM_REPLICA] = replicaId;
+    const balancer = String(call.headers[IM_BALANCER] ?? '');
     if (isStopping())
       throw new MeshError('REPLICA_STOPPING', 'this replica is leaving; another one will do it');
-    const release = sending < slots.total * maxRepliesPerSlot ? slots.tryAcquire() : undefined;
+    const release = sending < slots.total * maxRepliesPerSlot ? slots.tryAcquire(balancer) : undefined;
     if (release === undefined) {
       meters.busy.inc();
+      call.trailers[IM_FOREIGN] = String(slots.runningForOthers(balancer));
       throw new MeshError('REPLICA_BUSY', 'no slot of this replica is free');
     }
     const times: WorkTimes = { operations: [], queueMs: 0, execMs: 0 };
@@ -54,6 +58,7 @@ export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>)
         reply = await doWork(call, options, times);
       } finally {
         release();
+        call.trailers[IM_FOREIGN] = String(slots.runningForOthers(balancer));
         call.trailers[IM_EXEC_MS] = times.execMs.toFixed(2);
         call.trailers[IM_QUEUE_MS] = times.queueMs.toFixed(2);
       }

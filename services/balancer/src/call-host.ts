@@ -2,6 +2,7 @@
 import type { Budget } from './budget.ts';
 import type { ProxiedCall } from './call.ts';
 import type { CallInfo } from './call-info.ts';
+import type { CostModel } from './cost-model.ts';
 import type { HeldReply } from './held-reply.ts';
 import type { Replica } from './replica.ts';
 import type { Failure } from './retry.ts';
@@ -27,7 +28,9 @@ export type HedgeOutcome = 'won' | 'lost';
 
 /** What a call needs of its surroundings. */
 export interface CallHost {
+  readonly balancerId: string;
   readonly maxAttempts: number;
+  readonly costs: CostModel;
   /** Where an attempt's reply is held back; nowhere if it is not to be. */
   holdReply(isHeld: boolean): HeldReply;
   readonly retryBudget: Budget;
@@ -39,6 +42,8 @@ export interface CallHost {
   /** A slot is free. */
   slotFreed(replica: Replica): void;
   onStart(call: ProxiedCall, waitedMs: number): void;
+  /** It succeeded on a replica that was thought to be of that speed, which worked so long. */
+  onWorked(call: ProxiedCall, execMs: number, speed: number): void;
   /** Of two runs of a call one is over and the other goes on, or has won. */
   onHedge(call: ProxiedCall, outcome: HedgeOutcome): void;
   /** The status is decided; the caller may still be fetching the reply. */

@@ -21,7 +21,7 @@ describe('readCallInfo', () => {
       path: '/imagemesh.v1.ResizeService/Resize',
       requestId: 'r1',
       callClass: 'job',
-      costMs: 12.5,
+      cost: { saidMs: 12.5 },
       ageMs: 40.5,
       needs: { worker: WorkerKind.RESIZE, operations: ['crop', 'resize'], storeId: 's1' },
     });
@@ -37,7 +37,7 @@ describe('readCallInfo', () => {
       const info = read(headers);
       expect(info).toMatchObject({
         callClass: 'default',
-        costMs: 20,
+        cost: { saidMs: undefined },
         ageMs: 0,
         needs: { operations: [], storeId: undefined },
       });
@@ -52,7 +52,7 @@ describe('readCallInfo', () => {
       'grpc-timeout': '99999999H',
       'im-op': Array.from({ length: 100 }, (_, at) => `operation${at}`).join(','),
     });
-    expect(info.costMs).toBe(600_000);
+    expect(info.cost.saidMs).toBe(600_000);
     expect(info.needs.operations).toHaveLength(32);
     expect(remainingMs(info.deadline)).toBeLessThanOrEqual(86_400_000);
   });

@@ -9,6 +9,7 @@ import {
   IM_AGE,
   IM_CLASS,
   IM_COST,
+  IM_FORMAT,
   IM_OP,
   IM_STORE,
   parseGrpcTimeout,
@@ -16,6 +17,7 @@ import {
   requestIdFrom,
   TRACEPARENT_HEADER,
 } from '@imagemesh/rpc';
+import type { CostQuestion } from './cost-model.ts';
 import { CALL_CLASSES, type CallClass, type Needs } from './dispatch.ts';
 
 export interface CallInfo {
@@ -27,18 +29,17 @@ export interface CallInfo {
   readonly deadline: Deadline;
   readonly callClass: CallClass;
   readonly needs: Needs;
-  /** Predicted work in ms of a reference core. */
-  readonly costMs: number;
+  /** What its sender says of its work. */
+  readonly cost: CostQuestion;
   /** How long ago an earlier stage of the same pipeline was admitted, in ms; 0: this is the first. */
   readonly ageMs: number;
 }
 
-/** For calls that predict nothing: about a 2-megapixel resize. */
-const unknownCostMs = 20;
 const maxCostMs = 600_000;
 /** A day; setTimeout takes no more than 24. */
 const maxDeadlineMs = 86_400_000;
 const maxOperations = 32;
+const maxFormatChars = 32;
 
 export function readCallInfo(
   headers: IncomingHttpHeaders,
@@ -46,15 +47,21 @@ export function readCallInfo(
   defaultDeadlineMs: number,
 ): CallInfo {
   const timeoutMs = parseGrpcTimeout(headers[GRPC_TIMEOUT_HEADER]) ?? defaultDeadlineMs;
+  const path = String(headers[':path'] ?? '');
+  const needs = needsOf(worker, textOf(headers[IM_OP]), textOf(headers[IM_STORE]));
+  const saidMs = numberOf(textOf(headers[IM_COST]));
   const parent = parseTraceparent(headers[TRACEPARENT_HEADER]);
   return {
-    path: String(headers[':path'] ?? ''),
+    path,
     requestId: requestIdFrom(headers[REQUEST_ID_HEADER]),
     trace: parent === undefined ? newTrace() : childOf(parent),
     deadline: deadlineIn(Math.min(timeoutMs, maxDeadlineMs)),
     callClass: CALL_CLASSES.find((callClass) => callClass === headers[IM_CLASS]) ?? 'default',
-    needs: needsOf(worker, textOf(headers[IM_OP]), textOf(headers[IM_STORE])),
-    costMs: Math.min(numberOf(textOf(headers[IM_COST])) ?? unknownCostMs, maxCostMs),
+    needs,
+    cost: {
+      kind: `${path} ${needs.operations.join(',')} ${textOf(headers[IM_FORMAT]).slice(0, maxFormatChars)}`,
+      saidMs: saidMs === undefined ? undefined : Math.min(saidMs, maxCostMs),
+    },
     ageMs: Math.min(numberOf(textOf(headers[IM_AGE])) ?? 0, maxDeadlineMs),
   };
 }

@@ -49,6 +49,8 @@ type Phase =
 export class ProxiedCall implements HostedCall {
   readonly id: number;
   readonly info: CallInfo;
+  /** Predicted work in ms of a reference core. */
+  readonly costMs: number;
   readonly excluded = new Set<number>();
   /** Since when no replica could run it; undefined while one can. */
   strandedSinceMs: number | undefined;
@@ -83,6 +85,7 @@ export class ProxiedCall implements HostedCall {
     this.#headers = headers;
     this.#body = body;
     this.#host = host;
+    this.costMs = host.costs.estimate(info.cost);
     this.#beganMs = host.now();
     this.#phase = { kind: 'waiting', sinceMs: this.#beganMs };
     caller.once('close', () => this.#callerClosed());
@@ -99,10 +102,6 @@ export class ProxiedCall implements HostedCall {
 
   get needs(): Needs {
     return this.info.needs;
-  }
-
-  get costMs(): number {
-    return this.info.costMs;
   }
 
   get isAlone(): boolean {
@@ -170,7 +169,12 @@ export class ProxiedCall implements HostedCall {
     try {
       run.attempt = new Attempt({
         pool: replica.pool,
-        headers: requestHeaders(this.#headers, this.info, replica.address, Date.now()),
+        headers: requestHeaders(
+          this.#headers,
+          this.info,
+          { address: replica.address, balancerId: this.#host.balancerId },
+          Date.now(),
+        ),
         body: this.#body,
         caller: this.#caller,
         // A call that may not run twice gains nothing by waiting.
@@ -209,7 +213,9 @@ export class ProxiedCall implements HostedCall {
     if (end.kind !== 'failed') this.#leaveOthers(run);
     phase.runs.delete(run);
     this.#bytesDown = attempt?.bytesDown ?? 0;
-    replica.end(this, end, this.#host.now() - run.startedMs);
+    const { speed } = replica;
+    const execMs = replica.end(this, end, this.#host.now() - run.startedMs);
+    if (execMs !== undefined) this.#host.onWorked(this, execMs, speed);
     switch (end.kind) {
       case 'replied': {
         const trailers = passedOn(end.trailers);

@@ -15,6 +15,7 @@ export interface FleetOptions {
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly rng: () => number;
+  readonly onEject: (replica: Replica) => void;
   /** A replica came, went or changed its state: work of that kind may move. */
   readonly onChange: (worker: WorkerKind) => void;
 }
@@ -229,6 +230,7 @@ export class Fleet {
     const out = peers.filter(({ condition }) => condition === 'ejected');
     if (!maySpare(capacityOf(replica), sum(out), sum(peers))) return;
     const ms = replica.eject(this.#options.rng);
+    this.#options.onEject(replica);
     this.#options.log.warn(
       { replica: replica.id, ms: Math.round(ms), why: replica.lastError },
       'ejecting replica',

@@ -4,6 +4,7 @@ import { formatTraceparent } from '@imagemesh/observe';
 import {
   formatGrpcTimeout,
   GRPC_TIMEOUT_HEADER,
+  IM_BALANCER,
   REQUEST_ID_HEADER,
   remainingMs,
   TRACEPARENT_HEADER,
@@ -30,7 +31,7 @@ const hopByHop: ReadonlySet<string> = new Set([
 export function requestHeaders(
   incoming: IncomingHttpHeaders,
   call: CallInfo,
-  address: string,
+  { address, balancerId }: { readonly address: string; readonly balancerId: string },
   nowMs: number,
 ): OutgoingHttpHeaders {
   const headers = passedOn(incoming);
@@ -40,6 +41,7 @@ export function requestHeaders(
   headers[':path'] = call.path;
   headers.te = 'trailers';
   headers[GRPC_TIMEOUT_HEADER] = formatGrpcTimeout(remainingMs(call.deadline, nowMs));
+  headers[IM_BALANCER] = balancerId;
   headers[REQUEST_ID_HEADER] = call.requestId;
   headers[TRACEPARENT_HEADER] = formatTraceparent(call.trace);
   return headers;

@@ -4,6 +4,7 @@ import type { Metrics } from '@imagemesh/observe';
 import type { ProxiedCall } from './call.ts';
 import type { CallOutcome, HedgeOutcome } from './call-host.ts';
 import type { Fleet } from './fleet.ts';
+import type { Replica } from './replica.ts';
 import type { HeldBytes } from './request-body.ts';
 import type { Failure } from './retry.ts';
 import { workerName } from './routes.ts';
@@ -13,6 +14,9 @@ export interface BalancerMetrics {
   started(call: ProxiedCall, waitedMs: number): void;
   /** It queues again after this. */
   requeued(worker: WorkerKind, failure: Failure): void;
+  /** It took so long on a replica that was thought to be of that speed. */
+  worked(call: ProxiedCall, execMs: number, speed: number): void;
+  ejected(replica: Replica): void;
   hedged(call: ProxiedCall, outcome: HedgeOutcome): void;
   ended(outcome: CallOutcome): void;
 }
@@ -55,6 +59,17 @@ export function createBalancerMetrics(
     name: name('hedges_total'),
     help: 'Overdue calls run on a second replica, by whether that was first.',
     labelNames: ['worker', 'outcome'],
+  });
+  const ratios = metrics.histogram({
+    name: name('actual_over_predicted'),
+    help: 'Time that a call took on its replica over what was predicted.',
+    labelNames: ['worker'],
+    buckets: [0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 4],
+  });
+  const ejections = metrics.counter({
+    name: name('ejections_total'),
+    help: 'Replicas kept out for a while because they failed too often.',
+    labelNames: ['worker', 'replica'],
   });
   const sheds = metrics.counter({
     name: name('sheds_total'),
@@ -139,6 +154,12 @@ export function createBalancerMetrics(
     requeued: (worker, failure) => {
       if (failure === 'busy') requeues.inc({ worker: workerName(worker) });
       else retries.inc({ worker: workerName(worker), failure });
+    },
+    worked: ({ needs, costMs }, execMs, speed) => {
+      ratios.observe({ worker: workerName(needs.worker) }, (execMs * speed) / costMs);
+    },
+    ejected: ({ worker, id }) => {
+      ejections.inc({ worker: workerName(worker), replica: id });
     },
     hedged: ({ needs }, outcome) => {
       hedges.inc({ worker: workerName(needs.worker), outcome });

@@ -7,6 +7,7 @@ import { retryBudget as createRetryBudget } from './budget.ts';
 import { ProxiedCall } from './call.ts';
 import type { CallHost, CallOutcome } from './call-host.ts';
 import { readCallInfo } from './call-info.ts';
+import { CostModel } from './cost-model.ts';
 import type { Fleet } from './fleet.ts';
 import { HeldReply } from './held-reply.ts';
 import type { BalancerMetrics } from './metrics.ts';
@@ -22,6 +23,7 @@ export interface ProxyOptions {
   readonly held: HeldBytes;
   readonly metrics: BalancerMetrics;
   readonly log: Logger;
+  readonly balancerId: string;
   readonly maxAttempts: number;
   readonly maxHeldBytesPerCall: number;
   readonly maxHeldReplyBytes: number;
@@ -43,12 +45,15 @@ export function createProxy(options: ProxyOptions): Proxy {
   const { scheduler, fleet, metrics, rng } = options;
   const open = new Set<ProxiedCall>();
   const retryBudget = createRetryBudget();
+  const costs = new CostModel();
   let nextId = 1;
   let isClosing = false;
   let onIdle = () => {};
 
   const host: CallHost = {
+    balancerId: options.balancerId,
     maxAttempts: options.maxAttempts,
+    costs,
     holdReply: (isHeld) => new HeldReply(options.held, isHeld ? options.maxHeldReplyBytes : 0),
     retryBudget,
     forgive: (replica) => fleet.forgive(replica),
@@ -68,6 +73,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     onStart: metrics.started,
     onHedge: metrics.hedged,
+    onWorked: (call, execMs, speed) => {
+      metrics.worked(call, execMs, speed);
+      costs.learn(call.info.cost, execMs, speed);
+    },
     onEnd: (outcome) => {
       metrics.ended(outcome);
       logOutcome(options.log, outcome);

@@ -1,10 +1,11 @@
 /** One joined replica: who it is, how it is, what it runs. */
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
-import { IM_EXEC_MS, IM_REASON, type SessionPool } from '@imagemesh/rpc';
+import { IM_EXEC_MS, IM_FOREIGN, IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import type { AttemptEnd } from './attempt.ts';
 import type { RunningCall, WaitingCall } from './dispatch.ts';
 import { Ejection } from './ejection.ts';
+import { ForeignWork } from './foreign-work.ts';
 import type { ReplicaCondition, SignsOfLife } from './health.ts';
 import { type HedgeView, isOverdue } from './hedge.ts';
 import { Outcomes } from './outcomes.ts';
@@ -60,6 +61,7 @@ export class Replica implements HedgeView {
   readonly #running = new Map<number, HostedRun>();
   readonly #speed = new Speed();
   readonly #ejection = new Ejection();
+  readonly #foreign = new ForeignWork();
   #typicalSpeed = 1;
 
   constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes) {
@@ -113,7 +115,8 @@ export class Replica implements HedgeView {
 
   get credits(): number {
     if (this.#isPaused) return 0;
-    if (this.condition === 'ready') return this.#hello.slots;
+    if (this.condition === 'ready')
+      return Math.max(0, this.#hello.slots - this.#foreign.at(performance.now()));
     return this.condition === 'warming' ? 1 : 0;
   }
 
@@ -216,22 +219,22 @@ export class Replica implements HedgeView {
     this.#running.set(call.id, { call, costMs, predictedMs, startedMs: performance.now() });
   }
 
-  /** The replica's part of the call ended so. */
-  end(call: HostedCall, end: AttemptEnd, ms: number): void {
+  /** The replica's part of the call ended so. Returns how long it worked where the call succeeded, in ms. */
+  end(call: HostedCall, end: AttemptEnd, ms: number): number | undefined {
     const run = this.#running.get(call.id);
     this.#running.delete(call.id);
     switch (end.kind) {
       case 'replied':
         this.#answered(end.trailers, ms, run);
-        this.#learn(call, end.trailers);
-        break;
+        return this.#learn(call, end.trailers);
       case 'status':
         this.#answered(end.headers, ms, run);
-        break;
+        return undefined;
       case 'failed':
+        if (end.headers !== undefined) this.#hear(end.headers);
         if (end.failure === 'busy') this.#busyInARow++;
         else if (end.failure !== 'stopping') this.#count(ms, false, end.what);
-        break;
+        return undefined;
       default: {
         const unknown: never = end;
         throw new Error(`unknown end ${String(unknown)}`);
@@ -266,9 +269,16 @@ export class Replica implements HedgeView {
   }
 
   /** From the time that it says it worked: neither the network nor a slow caller makes it slow. */
-  #learn({ costMs }: WaitingCall, trailers: IncomingHttpHeaders): void {
-    if (Number(trailers['grpc-status']) === 0)
-      this.#speed.learn(costMs, Number(trailers[IM_EXEC_MS]), performance.now());
+  #learn({ costMs }: WaitingCall, trailers: IncomingHttpHeaders): number | undefined {
+    const execMs = Number(trailers[IM_EXEC_MS]);
+    if (Number(trailers['grpc-status']) !== 0 || !(execMs > 0)) return undefined;
+    this.#speed.learn(costMs, execMs, performance.now());
+    this.#foreign.worked(execMs);
+    return execMs;
+  }
+
+  #hear(trailers: IncomingHttpHeaders): void {
+    this.#foreign.heard(Number(trailers[IM_FOREIGN] ?? 0), performance.now());
   }
 
   #answered(trailers: IncomingHttpHeaders, ms: number, run: HostedRun | undefined): void {
@@ -277,6 +287,7 @@ export class Replica implements HedgeView {
     const isLate = status === deadlineExceeded && (run === undefined || !this.#isOverdue(run));
     const isFault = !isLate && !callersFault.has(status);
     this.#busyInARow = 0;
+    this.#hear(trailers);
     if (status === 0) this.#hasSucceeded = true;
     this.#count(
       ms,

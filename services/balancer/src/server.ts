@@ -42,6 +42,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     deadListedMs: config.deadListedMs,
     log,
     rng,
+    onEject: (replica) => balancerMetrics.ejected(replica),
     onChange: (worker) => {
       updateHealth();
       scheduler.pump(worker);
@@ -59,12 +60,14 @@ export async function startBalancer(config: Config): Promise<RunningService> {
   );
   const pumpTimer = setInterval(() => scheduler.pumpAll(), PUMP_EVERY_MS);
   const strandedTimer = setInterval(() => scheduler.failStranded(performance.now()), JUDGE_EVERY_MS);
+  const balancerMetrics = createBalancerMetrics(metrics, { fleet, scheduler, held });
   const proxy = createProxy({
     scheduler,
     fleet,
     held,
-    metrics: createBalancerMetrics(metrics, { fleet, scheduler, held }),
+    metrics: balancerMetrics,
     log,
+    balancerId,
     maxAttempts: config.maxAttempts,
     maxHeldBytesPerCall: config.maxHeldBytesPerCall,
     maxHeldReplyBytes: config.maxHeldReplyBytes,

@@ -19,7 +19,9 @@ import {
 import {
   type CodedFormat,
   checkFilterPixels,
+  formatNames,
   type ImageLimits,
+  isCodedFormat,
   isSmartGravity,
   operationName,
   pipelineSizes,
@@ -39,6 +41,8 @@ export interface Stage {
   readonly names: readonly string[];
   /** Predicted work in reference ms. */
   readonly costMs: number;
+  /** "jpeg>webp": what is decoded and what is encoded; empty for pixels. */
+  readonly formats: string;
   /** Size of the stage's result; behind a trim or a crop_to_faces the largest that it can be. */
   readonly resultSize: Size;
   /** Frames of the stage's result. */
@@ -138,6 +142,7 @@ export function planStages(input: StagesInput): readonly Stage[] {
       operations,
       names: operations.map((operation) => operationName(operation)),
       costMs,
+      formats: `${index === 0 ? nameOf(format) : ''}>${isFinal ? nameOf(output?.format) : ''}`,
       resultSize: size,
       frames,
       isFinal,
@@ -184,4 +189,8 @@ function cut(steps: readonly Step[], lastWorker: Worker | undefined): { worker: 
     if (last.worker !== lastWorker) runs.push({ worker: lastWorker, steps: [] });
   }
   return runs.map(({ worker = WorkerKind.RESIZE, steps }) => ({ worker, steps }));
+}
+
+function nameOf(format: Format | undefined): string {
+  return format !== undefined && isCodedFormat(format) ? formatNames(format).name : '';
 }
