@@ -154,7 +154,7 @@ class EarliestFinish implements Policy {
   tick(world: World): void {
     const { nowMs, replicas, rng } = world;
     if (this.#queue.size === 0) return;
-    const typical = typicalSpeed(replicas.map((replica) => this.#speedOf(replica).learned));
+    const typical = typicalSpeed(replicas.map((replica) => this.#speedOf(replica).proven));
     const spread = this.#isClairvoyant
       ? 0
       : typicalSpread(replicas.map((replica) => this.#speedOf(replica).spread));

@@ -69,6 +69,7 @@ export const ERROR_REASONS = {
   NO_REPLICA: 'unavailable',
   REPLICA_LOST: 'unavailable',
   REPLICA_STOPPING: 'unavailable',
+  POISONED: 'failed_precondition',
   REPLICA_ID_TAKEN: 'already_exists',
   JOIN_REFUSED: 'permission_denied',
   BALANCER_UNREACHABLE: 'unavailable',

@@ -1,38 +1,23 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { BalancerService, ReplicaState } from '@imagemesh/api';
 import { createGrpcClient, createSessionPool, type GrpcClient, type SessionPool } from '@imagemesh/rpc';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createProcesses } from './testing/processes.ts';
 import { callThrough, until } from './testing/small-mesh.ts';
 
-const children: ChildProcess[] = [];
+const processes = createProcesses();
 let address: string;
 let balancer: ChildProcess;
 let pool: SessionPool;
 let client: GrpcClient<typeof BalancerService>;
 
-async function start(file: string, args: string[] = [], env: Record<string, string> = {}) {
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
-    execArgv: ['--conditions=source', '--import', 'tsx'],
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
-  children.push(child);
-  const [message] = await once(child, 'message');
-  // The service's own ready message.
-  return { child, address: (message as { address: string }).address };
-}
-
-const startReplica = (id: string, workMs = 20) =>
-  start('./testing/small-replica-process.ts', [address, id, String(workMs)]);
+const startReplica = (id: string, workMs = 20) => processes.replica(address, id, workMs);
 
 beforeEach(async () => {
-  const started = await start('./main.ts', [], { PORT: '0', ADMIN_PORT: '0', LOG_LEVEL: 'info' });
-  address = started.address;
-  balancer = started.child;
+  ({ address, child: balancer } = await processes.balancer());
   pool = createSessionPool(address);
   client = createGrpcClient(BalancerService, address);
 });
@@ -40,10 +25,7 @@ beforeEach(async () => {
 afterEach(async () => {
   client.close();
   await pool.close();
-  for (const child of children.splice(0)) {
-    child.kill('SIGKILL');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  }
+  await processes.stop();
 });
 
 describe('a balancer and its replicas as processes', () => {

@@ -26,10 +26,13 @@ import { passedOn, requestHeaders, responseHeaders } from './forward-headers.ts'
 import type { HostedCall, Replica } from './replica.ts';
 import { endWith, refuse } from './reply.ts';
 import type { RequestBody } from './request-body.ts';
-import { afterFailure } from './retry.ts';
+import { afterFailure, type Failure } from './retry.ts';
 
 /** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
 const deadlineSlackMs = 250;
+
+/** One death alone may be chance. */
+const poisonousDeaths = 2;
 
 /** On one replica. */
 interface Run {
@@ -65,6 +68,8 @@ export class ProxiedCall implements HostedCall {
   #attempts = 0;
   #failedAttempts = 0;
   #isHedged = false;
+  /** Replicas that died while they ran it and nothing else. */
+  #deathsAlone = 0;
   readonly #erroredOn = new Set<Replica>();
   #queueMs = 0;
   #bytesDown = 0;
@@ -263,7 +268,10 @@ export class ProxiedCall implements HostedCall {
       this.#failedAttempts++;
       this.excluded.add(replica.key);
     }
-    if (failure === 'died') this.#isAlone = true;
+    if (failure === 'died') {
+      if (this.#isAlone) this.#deathsAlone++;
+      this.#isAlone = true;
+    }
     if (failure === 'errored') this.#erroredOn.add(replica);
     this.#lastFailure = `replica ${replica.id}: ${what}`;
     if (otherRuns.size > 0) {
@@ -292,19 +300,27 @@ export class ProxiedCall implements HostedCall {
       this.#passStatus(headers);
       return;
     }
-    const error =
-      failure === 'busy'
-        ? new MeshError(
-            'REPLICA_BUSY',
-            `replica ${replica.id} was full, and the body is too large to send again`,
-          )
-        : new MeshError('REPLICA_LOST', `replica ${replica.id} was lost while it worked`, {
-            metadata: { replica: replica.id, attempts: String(this.#attempts) },
-            cause: new Error(what),
-          });
+    const error = this.#lossOf(replica, failure, what);
     this.#finish(error);
     endWith(this.#caller, error);
     this.#body.release();
+  }
+
+  #lossOf(replica: Replica, failure: Failure, what: string): MeshError {
+    if (failure === 'busy') {
+      const why = `replica ${replica.id} was full, and the body is too large to send again`;
+      return new MeshError('REPLICA_BUSY', why);
+    }
+    const metadata = { replica: replica.id, attempts: String(this.#attempts) };
+    const cause = new Error(what);
+    if (this.#deathsAlone < poisonousDeaths) {
+      return new MeshError('REPLICA_LOST', `replica ${replica.id} was lost while it worked`, {
+        metadata,
+        cause,
+      });
+    }
+    const why = `${this.#deathsAlone} replicas died while they did nothing but this call`;
+    return new MeshError('POISONED', why, { metadata, cause });
   }
 
   #callerClosed(): void {
@@ -330,7 +346,7 @@ export class ProxiedCall implements HostedCall {
       this.#phase.runs.delete(run);
       this.#host.onHedge(this, winner.isHedge ? 'won' : 'lost');
       // A second run that comes second says nothing: it had less time.
-      this.#leave(run, winner.isHedge);
+      this.#leave(run, winner.isHedge ? 'overtaken' : 'left');
     }
   }
 
@@ -339,13 +355,14 @@ export class ProxiedCall implements HostedCall {
     this.#phase = { kind: 'over' };
     for (const run of runs) {
       this.#bytesDown = run.attempt?.bytesDown ?? 0;
-      this.#leave(run, this.#body.hasEnded);
+      const isLate = this.#body.hasEnded && remainingMs(this.info.deadline) < deadlineSlackMs;
+      this.#leave(run, isLate ? 'deadline' : 'left');
     }
   }
 
-  #leave({ replica, attempt }: Run, mayBlame: boolean): void {
+  #leave({ replica, attempt }: Run, why: 'left' | 'deadline' | 'overtaken'): void {
     attempt?.cancel();
-    replica.abandon(this, mayBlame);
+    replica.abandon(this, why);
     this.#host.slotFreed(replica);
   }
 

@@ -15,6 +15,8 @@ export interface FleetOptions {
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly rng: () => number;
+  /** Monotonic, in ms; stands still while this process does. */
+  readonly now: () => number;
   readonly onEject: (replica: Replica) => void;
   /** A replica came, went or changed its state: work of that kind may move. */
   readonly onChange: (worker: WorkerKind) => void;
@@ -109,7 +111,7 @@ export class Fleet {
         { cause: error },
       );
     }
-    const replica = new Replica(this.#nextKey++, hello, pool, this.#times());
+    const replica = new Replica(this.#nextKey++, hello, pool, this.#times(), this.#options.now);
     this.#byId.set(replica.id, replica);
     pool.onDown(() => this.#judge(replica));
     this.#relist(replica.worker);

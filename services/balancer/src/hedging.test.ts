@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BalancerService, ReplicaState } from '@imagemesh/api';
+import { BalancerService } from '@imagemesh/api';
 import { createGrpcClient, type ServerWireCall } from '@imagemesh/rpc';
 import { afterEach, expect, it } from 'vitest';
 import { type SmallMesh, startSmallMesh, until } from './testing/small-mesh.ts';
@@ -26,7 +26,7 @@ async function list() {
   return Object.fromEntries(replicas.map((replica) => [replica.replicaId, replica]));
 }
 
-it('lets no call wait for a replica that accepts and never answers, and ejects it', async () => {
+it('lets no call wait for a replica that accepts and never answers, and gives it little more', async () => {
   mesh = await startSmallMesh();
   const hole = await mesh.replica({ id: 'hole', slots: 2, serve: never });
   await mesh.replica({ id: 'well-1', slots: 2, serve: soon });
@@ -36,14 +36,14 @@ it('lets no call wait for a replica that accepts and never answers, and ejects i
     for (const { replica } of await Promise.all(calls)) expect(replica).toMatch(/^well/);
   }
   expect(hole.begun).toBeGreaterThan(0);
+  expect(hole.begun).toBeLessThan(8);
   // Its calls are taken back from it.
   await until(() => hole.running === 0);
   expect(hole.aborted).toBe(hole.begun);
   const { hole: listed } = await list();
   expect(listed?.lastError).toMatch(/^no answer in \d+ ms, expected in \d+$/);
   expect(Number(listed?.failed)).toBe(hole.begun);
-  if (hole.begun >= 3) expect(listed?.state).toBe(ReplicaState.EJECTED);
-  else expect(listed?.speed).toBeLessThan(0.3);
+  expect(listed?.speed).toBeLessThan(0.3);
 });
 
 it('takes the answer of the first replica if that is there first', async () => {

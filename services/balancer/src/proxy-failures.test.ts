@@ -164,7 +164,7 @@ describe('failures', () => {
     const replicas = await Promise.all(['a', 'b', 'c', 'd'].map((id) => mesh.replica({ id, serve })));
     const call = mesh.call();
     const outcome = expect(call).rejects.toMatchObject({
-      reason: 'REPLICA_LOST',
+      reason: 'POISONED',
       metadata: { attempts: '3' },
     });
     const killed = new Set<string>();

@@ -58,14 +58,17 @@ export class Replica implements HedgeView {
   #hasSucceeded = false;
   #isPaused = false;
   #busyInARow = 0;
+  readonly #now: () => number;
   readonly #running = new Map<number, HostedRun>();
   readonly #speed = new Speed();
   readonly #ejection = new Ejection();
   readonly #foreign = new ForeignWork();
   #typicalSpeed = 1;
 
-  constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes) {
+  /** `clock`: monotonic, in ms; runs are timed by it. */
+  constructor(key: number, hello: ReplicaHello, pool: SessionPool, now: ReplicaTimes, clock: () => number) {
     this.key = key;
+    this.#now = clock;
     this.pool = pool;
     this.joinedAtMs = now.wallMs;
     this.#reportedAt = now;
@@ -115,8 +118,7 @@ export class Replica implements HedgeView {
 
   get credits(): number {
     if (this.#isPaused) return 0;
-    if (this.condition === 'ready')
-      return Math.max(0, this.#hello.slots - this.#foreign.at(performance.now()));
+    if (this.condition === 'ready') return Math.max(0, this.#hello.slots - this.#foreign.at(this.#now()));
     return this.condition === 'warming' ? 1 : 0;
   }
 
@@ -139,12 +141,17 @@ export class Replica implements HedgeView {
 
   /** As estimated now. */
   get speed(): number {
-    return this.#speed.at(performance.now(), this.#typicalSpeed);
+    return this.#speed.at(this.#now(), this.#typicalSpeed);
   }
 
   /** As learned last; undefined: no call has taught it yet. */
   get learnedSpeed(): number | undefined {
     return this.#speed.learned;
+  }
+
+  /** As `learnedSpeed`, from calls that ended on it. */
+  get provenSpeed(): number | undefined {
+    return this.#speed.proven;
   }
 
   /** How far predictions are off on it; undefined: no call has taught it yet. */
@@ -191,7 +198,7 @@ export class Replica implements HedgeView {
       isJoined: this.link !== undefined,
       isConnected: this.pool.isConnected,
       isDraining: this.isDraining,
-      isEjected: this.#ejection.isOut(performance.now()),
+      isEjected: this.#ejection.isOut(this.#now()),
       hasSucceeded: this.#hasSucceeded,
     };
   }
@@ -204,7 +211,7 @@ export class Replica implements HedgeView {
   /** Keeps it out for a while, which is returned, in ms. Then one call at a time, until one succeeds. */
   eject(rng: () => number): number {
     this.#hasSucceeded = false;
-    return this.#ejection.begin(performance.now(), rng);
+    return this.#ejection.begin(this.#now(), rng);
   }
 
   /** Its last fault was the call's: that fails everywhere. */
@@ -216,7 +223,7 @@ export class Replica implements HedgeView {
   begin(call: HostedCall): void {
     const { costMs } = call;
     const predictedMs = costMs / this.speed;
-    this.#running.set(call.id, { call, costMs, predictedMs, startedMs: performance.now() });
+    this.#running.set(call.id, { call, costMs, predictedMs, startedMs: this.#now() });
   }
 
   /** The replica's part of the call ended so. Returns how long it worked where the call succeeded, in ms. */
@@ -243,20 +250,21 @@ export class Replica implements HedgeView {
   }
 
   /**
-   * The caller left, or another replica was first. That says nothing about this one, unless it may be blamed and is long
-   * overdue: then it was a fault, and it is at most as fast as that.
+   * The caller left, its deadline passed, or another replica was first. The first says nothing. After the others a run that is
+   * long overdue counts as failed, and the replica is at most as fast as that; a deadline missed so is a fault, too.
    */
-  abandon(call: HostedCall, mayBlame: boolean): void {
+  abandon(call: HostedCall, why: 'left' | 'deadline' | 'overtaken'): void {
     const run = this.#running.get(call.id);
     this.#running.delete(call.id);
-    if (!mayBlame || run === undefined || !this.#isOverdue(run)) return;
-    const ms = performance.now() - run.startedMs;
-    this.#speed.learnAtMost(run.costMs, ms, performance.now());
-    this.#count(ms, false, `no answer in ${Math.round(ms)} ms, expected in ${Math.round(run.predictedMs)}`);
+    if (why === 'left' || run === undefined || !this.#isOverdue(run)) return;
+    const ms = this.#now() - run.startedMs;
+    this.#speed.learnAtMost(run.costMs, ms, this.#now());
+    if (why === 'deadline') this.#ejection.failed();
+    this.#failed(ms, `no answer in ${Math.round(ms)} ms, expected in ${Math.round(run.predictedMs)}`);
   }
 
   #isOverdue(run: HostedRun): boolean {
-    return isOverdue(run, performance.now(), this.#speed.spread ?? usualSpread);
+    return isOverdue(run, this.#now(), this.#speed.spread ?? usualSpread);
   }
 
   /** No new work until resumed. */
@@ -272,13 +280,13 @@ export class Replica implements HedgeView {
   #learn({ costMs }: WaitingCall, trailers: IncomingHttpHeaders): number | undefined {
     const execMs = Number(trailers[IM_EXEC_MS]);
     if (Number(trailers['grpc-status']) !== 0 || !(execMs > 0)) return undefined;
-    this.#speed.learn(costMs, execMs, performance.now());
+    this.#speed.learn(costMs, execMs, this.#now());
     this.#foreign.worked(execMs);
     return execMs;
   }
 
   #hear(trailers: IncomingHttpHeaders): void {
-    this.#foreign.heard(Number(trailers[IM_FOREIGN] ?? 0), performance.now());
+    this.#foreign.heard(Number(trailers[IM_FOREIGN] ?? 0), this.#now());
   }
 
   #answered(trailers: IncomingHttpHeaders, ms: number, run: HostedRun | undefined): void {
@@ -297,14 +305,20 @@ export class Replica implements HedgeView {
   }
 
   #count(ms: number, isSuccess: boolean, what: string): void {
-    this.completed++;
-    this.outcomes.add(ms, isSuccess);
     if (isSuccess) {
+      this.completed++;
+      this.outcomes.add(ms, true);
       this.#ejection.succeeded();
       return;
     }
-    this.failed++;
     this.#ejection.failed();
+    this.#failed(ms, what);
+  }
+
+  #failed(ms: number, what: string): void {
+    this.completed++;
+    this.failed++;
+    this.outcomes.add(ms, false);
     this.lastError = what.slice(0, maxErrorChars);
   }
 }

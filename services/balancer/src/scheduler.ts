@@ -22,6 +22,8 @@ export interface SchedulerOptions {
   readonly noReplicaGraceMs: number;
   /** Uniform in [0, 1). */
   readonly rng: () => number;
+  /** Monotonic, in ms; the clock of the replicas' runs. */
+  readonly now: () => number;
 }
 
 /** How often waiting calls are looked at again. */
@@ -159,10 +161,10 @@ export class Scheduler {
 
   #stateOf(worker: WorkerKind): FleetState {
     const replicas = this.#options.replicas(worker);
-    const typical = typicalSpeed(replicas.map(({ learnedSpeed }) => learnedSpeed));
+    const typical = typicalSpeed(replicas.map(({ provenSpeed }) => provenSpeed));
     for (const replica of replicas) replica.typicalSpeed = typical;
     const spread = typicalSpread(replicas.map((replica) => replica.predictionSpread));
-    return { nowMs: performance.now(), spread, waiting: this.#queueOf(worker), replicas };
+    return { nowMs: this.#options.now(), spread, waiting: this.#queueOf(worker), replicas };
   }
 
   #pumpOnce(worker: WorkerKind): void {

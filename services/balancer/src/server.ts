@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { BalancerService, FilterService, ResizeService } from '@imagemesh/api';
 import { createLogger, createMetrics, type RunningService, startAdmin } from '@imagemesh/observe';
 import { createHealth, reflectionRoutes, standardInterceptors, startRpcServer } from '@imagemesh/rpc';
+import { AttentiveClock } from './attentive-clock.ts';
 import type { Config } from './config.ts';
 import { createControl } from './control.ts';
 import { Fleet, JUDGE_EVERY_MS } from './fleet.ts';
@@ -36,7 +37,11 @@ export async function startBalancer(config: Config): Promise<RunningService> {
       );
     }
   };
+  // What runs is timed by it: replies that lie unread while this process is busy are not late.
+  const clock = new AttentiveClock(PUMP_EVERY_MS, performance.now());
+  const now = () => clock.at(performance.now());
   const fleet: Fleet = new Fleet({
+    now,
     health: config,
     maxReplicas: config.maxReplicas,
     deadListedMs: config.deadListedMs,
@@ -55,10 +60,15 @@ export async function startBalancer(config: Config): Promise<RunningService> {
       maxQueuedCalls: config.maxQueuedCalls,
       noReplicaGraceMs: config.noReplicaGraceMs,
       rng,
+      now,
     },
     WORK_SERVICES.map(({ worker }) => worker),
   );
-  const pumpTimer = setInterval(() => scheduler.pumpAll(), PUMP_EVERY_MS);
+  const pumpTimer = setInterval(() => {
+    clock.tick(performance.now());
+    // Replies first.
+    setImmediate(() => scheduler.pumpAll());
+  }, PUMP_EVERY_MS);
   const strandedTimer = setInterval(() => scheduler.failStranded(performance.now()), JUDGE_EVERY_MS);
   const balancerMetrics = createBalancerMetrics(metrics, { fleet, scheduler, held });
   const proxy = createProxy({

@@ -30,6 +30,11 @@ export class Speed {
     return this.#logSpeed === undefined ? undefined : Math.exp(this.#logSpeed);
   }
 
+  /** As `learned`, from calls that ended there; undefined: none has. */
+  get proven(): number | undefined {
+    return this.#samples === 0 ? undefined : this.learned;
+  }
+
   /** A call of that predicted work took so long. */
   learn(costMs: number, execMs: number, nowMs: number): void {
     if (!(costMs > 0 && execMs > 0 && Number.isFinite(costMs) && Number.isFinite(execMs))) return;
@@ -68,7 +73,7 @@ export class Speed {
   }
 }
 
-/** Geometric mean of what was learned; 1 where nothing was. */
+/** Geometric mean of what was proven; 1 where nothing was: what never answers does not make all look slow. */
 export function typicalSpeed(learned: Iterable<number | undefined>): number {
   let sum = 0;
   let count = 0;

@@ -27,6 +27,7 @@ export interface SmallReplicaOptions {
   readonly storeId?: string;
   readonly idempotent?: boolean;
   readonly joinToken?: string;
+  readonly build?: string;
   /** Default: answers with the body as it came. */
   readonly serve?: (call: ServerWireCall, replica: SmallReplica) => Promise<void>;
 }
@@ -89,7 +90,7 @@ export async function startSmallReplica(
     worker,
     hostId: 'test-host',
     slots,
-    build: 'test',
+    build: options.build ?? 'test',
     operations: [...(options.operations ?? ['resize', 'crop'])],
     storeId: options.storeId ?? '',
     idempotentMethods: (options.idempotent ?? true) ? [path] : [],
