@@ -191,7 +191,10 @@ export class ProxiedCall implements HostedCall {
         onEnd: (end) => this.#attemptEnded(run, end),
       });
     } catch (error) {
-      this.#attemptEnded(run, { kind: 'failed', failure: 'refused', what: toMeshError(error).message });
+      const { reason, message } = toMeshError(error);
+      // With its connections full of calls that are being reset, the replica is not to blame.
+      const failure = reason === 'OVERLOADED' ? 'busy' : 'refused';
+      this.#attemptEnded(run, { kind: 'failed', failure, what: message });
     }
   }
 
@@ -363,7 +366,8 @@ export class ProxiedCall implements HostedCall {
   #leave({ replica, attempt }: Run, why: 'left' | 'deadline' | 'overtaken'): void {
     attempt?.cancel();
     replica.abandon(this, why);
-    this.#host.slotFreed(replica);
+    // Cancels come in crowds: the next call may be about to leave, too.
+    setImmediate(() => this.#host.slotFreed(replica));
   }
 
   #armDeadline(): void {

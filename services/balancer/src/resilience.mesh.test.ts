@@ -154,8 +154,11 @@ describe('cancels', () => {
     expect(await beside.end()).toBeGreaterThan(0);
     await until(async () => (await queued()) === 0);
     await until(async () => Object.values(await listed()).every(({ inFlight }) => inFlight === 0));
-    const states = Object.values(await listed()).map(({ state }) => state);
-    expect(states).toEqual([ReplicaState.READY, ReplicaState.READY]);
+    const faults = Object.values(await listed()).map(({ state, lastError }) => [state, lastError]);
+    expect(faults).toEqual([
+      [ReplicaState.READY, ''],
+      [ReplicaState.READY, ''],
+    ]);
   });
 
   it('100 a second fail none of the calls beside them', async () => {
