@@ -33,6 +33,10 @@ interface Figures {
   readonly p999: number;
   readonly max: number;
   readonly slowdown99: number;
+  /** Calls that failed. */
+  readonly failed: number;
+  /** Reference-ms of work done in time, a ms. */
+  readonly goodput: number;
 }
 
 const results: { scenario: string; policy: string; figures: Figures }[] = [];
@@ -40,13 +44,15 @@ console.log(`${jobs} jobs, ${seeds.length} seeds; ms\n`);
 for (const scenario of scenarios) {
   if (only !== undefined && !only.some((name) => scenario.name.startsWith(name))) continue;
   console.log(`${scenario.name}: ${scenario.doc}\n`);
-  console.log('| policy | p50 | p99 | p99.9 | max | slowdown p99 |\n|---|---|---|---|---|---|');
+  console.log(
+    '| policy | p50 | p99 | p99.9 | max | slowdown p99 | goodput | failed |\n|---|---|---|---|---|---|---|---|',
+  );
   for (const [policy, make] of Object.entries(policies)) {
     const figures = mean(seeds.map((seed) => runOnce(scenario, make(), seed)));
     results.push({ scenario: scenario.name, policy, figures });
-    const { p50, p99, p999, max, slowdown99 } = figures;
+    const { p50, p99, p999, max, slowdown99, goodput, failed } = figures;
     console.log(
-      `| ${policy} | ${[p50, p99, p999, max, slowdown99].map((ms) => ms.toFixed(ms < 100 ? 1 : 0)).join(' | ')} |`,
+      `| ${policy} | ${[p50, p99, p999, max, slowdown99, goodput, failed].map((ms) => ms.toFixed(ms < 100 ? 1 : 0)).join(' | ')} |`,
     );
   }
   console.log('');
@@ -81,7 +87,9 @@ function ratiosOf(key: keyof Figures) {
 
 function runOnce(scenario: Scenario, policy: Policy, seed: number): Figures {
   const run = scenario.make(jobs, seededRandom(seed));
-  return figuresOf(simulate(run.replicas, run.jobs, policy, seededRandom(seed + 1000)));
+  const { replicas: specs, jobs: arriving, deadlineMs } = run;
+  const rng = seededRandom(seed + 1000);
+  return figuresOf(simulate({ specs, jobs: arriving, policy, rng, deadlineMs }));
 }
 
 function figuresOf(done: readonly Done[]): Figures {
@@ -93,7 +101,14 @@ function figuresOf(done: readonly Done[]): Figures {
     p999: quantile(latencies, 0.999),
     max: latencies.at(-1) ?? 0,
     slowdown99: quantile(slowdowns, 0.99),
+    failed: done.filter(({ isFailed }) => isFailed).length,
+    goodput: goodputOf(done),
   };
+}
+
+function goodputOf(done: readonly Done[]): number {
+  const lengthMs = Math.max(...done.map(({ job, latencyMs }) => job.arrivedMs + latencyMs));
+  return done.reduce((sum, { job, isFailed }) => sum + (isFailed ? 0 : job.workMs), 0) / lengthMs;
 }
 
 /** Nearest rank. */
@@ -103,5 +118,8 @@ function quantile(sorted: readonly number[], q: number): number {
 
 function mean(all: readonly Figures[]): Figures {
   const of = (key: keyof Figures) => all.reduce((sum, figures) => sum + figures[key], 0) / all.length;
-  return { p50: of('p50'), p99: of('p99'), p999: of('p999'), max: of('max'), slowdown99: of('slowdown99') };
+  return {
+    ...{ p50: of('p50'), p99: of('p99'), p999: of('p999'), max: of('max') },
+    ...{ slowdown99: of('slowdown99'), failed: of('failed'), goodput: of('goodput') },
+  };
 }

@@ -1,8 +1,5 @@
-/** The balancer's own dispatch, and what others do. Each is made anew for each run. */
-import { WorkerKind } from '@imagemesh/api';
-import { decide, type ReplicaView, type WaitingCall } from '../../services/balancer/src/dispatch.ts';
-import { Speed, typicalSpeed, typicalSpread } from '../../services/balancer/src/speed.ts';
-import { WaitQueue } from '../../services/balancer/src/wait-queue.ts';
+/** What others do, and the balancer's own dispatch. Each is made anew for each run. */
+import { EarliestFinish } from './earliest-finish.ts';
 import type { Job, Policy, RunningJob, SimReplica, World } from './simulation.ts';
 
 export const policies: Readonly<Record<string, () => Policy>> = {
@@ -114,97 +111,12 @@ function centralQueue(): Policy {
       pump(world);
     },
     finished: (_run, _replica, _execMs, world) => pump(world),
+    expired: (job, world) => {
+      const place = queue.indexOf(job);
+      if (place >= 0) queue.splice(place, 1);
+      pump(world);
+    },
   };
-}
-
-/** services/balancer/src/dispatch.ts itself; clairvoyant: told the true work and the true speeds. */
-class EarliestFinish implements Policy {
-  readonly #isClairvoyant: boolean;
-  readonly #queue = new WaitQueue<WaitingCall>();
-  readonly #jobs = new Map<number, Job>();
-  readonly #speeds = new Map<SimReplica, Speed>();
-
-  constructor(isClairvoyant: boolean) {
-    this.#isClairvoyant = isClairvoyant;
-  }
-
-  get isWaiting(): boolean {
-    return this.#queue.size > 0;
-  }
-
-  arrive(job: Job, world: World): void {
-    this.#jobs.set(job.id, job);
-    this.#queue.add({
-      id: job.id,
-      order: job.id,
-      callClass: 'default',
-      needs: { worker: WorkerKind.RESIZE, operations: [], storeId: undefined, key: '' },
-      costMs: this.#isClairvoyant ? job.workMs : job.costMs,
-      excluded: new Set(),
-      isAlone: false,
-    });
-    this.tick(world);
-  }
-
-  finished({ costMs }: RunningJob, replica: SimReplica, execMs: number, world: World): void {
-    this.#speedOf(replica).learn(costMs, execMs, world.nowMs);
-    this.tick(world);
-  }
-
-  tick(world: World): void {
-    const { nowMs, replicas, rng } = world;
-    if (this.#queue.size === 0) return;
-    const typical = typicalSpeed(replicas.map((replica) => this.#speedOf(replica).proven));
-    const spread = this.#isClairvoyant
-      ? 0
-      : typicalSpread(replicas.map((replica) => this.#speedOf(replica).spread));
-    const views = replicas.map((replica): ReplicaView => {
-      const running = [...replica.running];
-      return {
-        key: replica.index,
-        worker: WorkerKind.RESIZE,
-        operations: new Set(),
-        storeId: '',
-        isCandidate: true,
-        credits: replica.spec.slots,
-        inFlight: running.length,
-        running: this.#isClairvoyant ? running.map((run) => clairvoyantRun(run, replica, nowMs)) : running,
-        speed: this.#isClairvoyant
-          ? Math.max(1e-6, replica.speedAt(nowMs))
-          : this.#speedOf(replica).at(nowMs, typical),
-        isRunningAlone: false,
-      };
-    });
-    for (const { callId, replicaKey } of decide(
-      { nowMs, spread, waiting: this.#queue, replicas: views },
-      rng,
-    )) {
-      const job = this.#jobs.get(callId);
-      if (job === undefined) throw new Error('assigned twice');
-      this.#jobs.delete(callId);
-      for (const call of this.#queue) {
-        if (call.id !== callId) continue;
-        this.#queue.remove(call);
-        break;
-      }
-      world.place(job, at(replicas, replicaKey));
-    }
-  }
-
-  #speedOf(replica: SimReplica): Speed {
-    let speed = this.#speeds.get(replica);
-    if (speed === undefined) {
-      speed = new Speed();
-      this.#speeds.set(replica, speed);
-    }
-    return speed;
-  }
-}
-
-/** As if it had begun just now and were as long as it truly has still to go. */
-function clairvoyantRun({ job, startedMs }: RunningJob, replica: SimReplica, nowMs: number) {
-  const leftMs = Math.max(1e-6, replica.endOf(job.workMs, startedMs) - nowMs);
-  return { costMs: leftMs * Math.max(1e-6, replica.speedAt(nowMs)), startedMs: nowMs };
 }
 
 function loadOfSlots({ load, spec }: SimReplica): number {

@@ -1,9 +1,10 @@
 /** Fleets, loads and mishaps. All of it follows from the seed. */
-import type { Job, ReplicaSpec, SpeedChange } from './simulation.ts';
+import type { Condition, ConditionChange, Job, ReplicaSpec, SpeedChange } from './simulation.ts';
 
 export interface Run {
   readonly replicas: readonly ReplicaSpec[];
   readonly jobs: readonly Job[];
+  readonly deadlineMs?: number | undefined;
 }
 
 export interface Scenario {
@@ -21,10 +22,14 @@ interface Traffic {
   readonly isMute?: boolean;
   /** So many times the rate, in a tenth of the time. */
   readonly burst?: number;
+  /** Of each call. */
+  readonly deadlineMs?: number;
 }
 
 const alike: readonly ReplicaSpec[] = Array.from({ length: 8 }, () => ({ slots: 2, speed: 1 }));
 const mixed: readonly ReplicaSpec[] = [2, 1, 1, 1, 1, 0.5, 0.5, 0.25].map((speed) => ({ slots: 2, speed }));
+
+const failing: Traffic = { load: 0.6, deadlineMs: 5000 };
 
 export const scenarios: readonly Scenario[] = [
   scenario('S1 alike 0.5', 'eight equal replicas', alike, { load: 0.5 }),
@@ -47,6 +52,35 @@ export const scenarios: readonly Scenario[] = [
     slowThird,
   ),
   scenario('S5 stalls', 'three replicas stand still for 0.8 to 1.5 s, twice', mixed, { load: 0.6 }, stalls),
+  scenario(
+    'S6 black hole',
+    'the fastest takes calls and never answers, for a third of the run; calls have 5 s',
+    mixed,
+    failing,
+    during('hole', 0, 0.3, 0.63),
+  ),
+  scenario(
+    'S7 sinkhole',
+    'the fastest answers errors in 1 ms, for a third of the run',
+    mixed,
+    failing,
+    during('sink', 0, 0.3, 0.63),
+  ),
+  scenario(
+    'S8 killed',
+    'the fastest dies and is back after a third of the run',
+    mixed,
+    { ...failing, load: 0.5 },
+    during('gone', 0, 0.3, 0.63),
+  ),
+  scenario('S9 rolling restart', 'each is gone for a while, one after another', mixed, failing, rolling),
+  scenario(
+    'S10 join and leave',
+    'two join after a third, two leave after two thirds',
+    mixed,
+    { ...failing, load: 0.5 },
+    joinAndLeave,
+  ),
   scenario('S11 burst', 'three times the rate in a tenth of the time', mixed, { load: 0.6, burst: 3 }),
   scenario('S14 wrong cost', 'predictions off by a factor of 1.65 (σ 0.5)', mixed, {
     load: 0.75,
@@ -83,7 +117,7 @@ function scenario(
       const capacity = replicas.reduce((sum, { slots, speed }) => sum + slots * speed, 0);
       const everyMs = meanWorkMs / (capacity * traffic.load);
       const jobs = arrivals(count, everyMs, traffic, rng);
-      return { jobs, replicas: mishap(replicas, count * everyMs, rng) };
+      return { jobs, replicas: mishap(replicas, count * everyMs, rng), deadlineMs: traffic.deadlineMs };
     },
   };
 }
@@ -145,6 +179,46 @@ function stalls(replicas: readonly ReplicaSpec[], lengthMs: number, rng: () => n
     });
     return { ...replica, changes };
   });
+}
+
+/** One replica, from one share of the run to another. */
+function during(is: Condition, index: number, from: number, to: number): Mishap {
+  return (replicas, lengthMs) =>
+    withConditions(replicas, (at) =>
+      at === index
+        ? [
+            { atMs: from * lengthMs, is },
+            { atMs: to * lengthMs, is: 'up' },
+          ]
+        : [],
+    );
+}
+
+function rolling(replicas: readonly ReplicaSpec[], lengthMs: number) {
+  const stepMs = (0.8 * lengthMs) / replicas.length;
+  return withConditions(replicas, (at) => [
+    { atMs: 0.1 * lengthMs + at * stepMs, is: 'gone' },
+    { atMs: 0.1 * lengthMs + (at + 0.5) * stepMs, is: 'up' },
+  ]);
+}
+
+function joinAndLeave(replicas: readonly ReplicaSpec[], lengthMs: number) {
+  return withConditions(replicas, (at): readonly ConditionChange[] => {
+    if (at === 1 || at === 2) {
+      return [
+        { atMs: 0, is: 'gone' },
+        { atMs: lengthMs / 3, is: 'up' },
+      ];
+    }
+    return at === 3 || at === 4 ? [{ atMs: (2 * lengthMs) / 3, is: 'gone' }] : [];
+  });
+}
+
+function withConditions(
+  replicas: readonly ReplicaSpec[],
+  conditions: (at: number) => readonly ConditionChange[],
+): readonly ReplicaSpec[] {
+  return replicas.map((replica, at) => ({ ...replica, conditions: conditions(at) }));
 }
 
 /** Box–Muller. */

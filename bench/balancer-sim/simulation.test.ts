@@ -2,15 +2,20 @@ import { seededRandom } from '@imagemesh/testkit';
 import { describe, expect, it } from 'vitest';
 import { policies } from './policies.ts';
 import { scenarios } from './scenarios.ts';
-import { simulate } from './simulation.ts';
+import { type Done, simulate } from './simulation.ts';
 
-/** Latencies in ascending order; virtual time, so the same on every machine. */
-function latencies(scenarioName: string, policyName: string, jobs = 4000): number[] {
+/** In virtual time, so the same on every machine. */
+function run(scenarioName: string, policyName: string, jobs = 4000): readonly Done[] {
   const scenario = scenarios.find(({ name }) => name === scenarioName);
   const policy = policies[policyName]?.();
   if (scenario === undefined || policy === undefined) throw new Error('no such scenario or policy');
-  const run = scenario.make(jobs, seededRandom(1));
-  return simulate(run.replicas, run.jobs, policy, seededRandom(2))
+  const { replicas: specs, deadlineMs, ...made } = scenario.make(jobs, seededRandom(1));
+  return simulate({ specs, deadlineMs, jobs: made.jobs, policy, rng: seededRandom(2) });
+}
+
+/** In ascending order. */
+function latencies(scenario: string, policy: string, jobs?: number): number[] {
+  return run(scenario, policy, jobs)
     .map(({ latencyMs }) => latencyMs)
     .sort((a, b) => a - b);
 }
@@ -23,12 +28,15 @@ it('a slot does its work at the speed of each moment', () => {
     { atMs: 30, factor: 0.5 },
   ];
   const job = { id: 0, arrivedMs: 0, workMs: 20, costMs: 20 };
-  const run = (slots: number) =>
-    simulate([{ slots, speed: 1, changes }], [job, { ...job, id: 1 }], roundRobin(), () => 0).map(
-      ({ latencyMs }) => latencyMs,
-    );
-  expect(run(2)).toEqual([50, 50]);
-  expect(run(1)).toEqual([50, 90]);
+  const times = (slots: number) =>
+    simulate({
+      specs: [{ slots, speed: 1, changes }],
+      jobs: [job, { ...job, id: 1 }],
+      policy: roundRobin(),
+      rng: () => 0,
+    }).map(({ latencyMs }) => latencyMs);
+  expect(times(2)).toEqual([50, 50]);
+  expect(times(1)).toEqual([50, 90]);
 });
 
 it.each(Object.keys(policies))('%s loses no job', (name) => {
@@ -42,6 +50,13 @@ describe('earliest expected finish', () => {
     expect(quantile(ours, 0.99)).toBeLessThan(0.8 * quantile(others, 0.99));
     expect(quantile(ours, 0.999)).toBeLessThan(0.5 * quantile(others, 0.999));
   });
+
+  it.each(['S6 black hole', 'S7 sinkhole', 'S8 killed', 'S9 rolling restart', 'S10 join and leave'])(
+    'fails no call in %s',
+    (scenario) => {
+      expect(run(scenario, 'imagemesh').filter(({ isFailed }) => isFailed)).toEqual([]);
+    },
+  );
 
   it('is no worse than a central queue where all replicas are alike', () => {
     const ours = latencies('S1 alike 0.75', 'imagemesh');

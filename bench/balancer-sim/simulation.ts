@@ -15,12 +15,25 @@ export interface SpeedChange {
   readonly factor: number;
 }
 
+/**
+ * `hole`: takes work and never answers; `sink`: answers each with an error after 1 ms; `gone`: is not there, and what it had is
+ * lost.
+ */
+export type Condition = 'up' | 'hole' | 'sink' | 'gone';
+
+export interface ConditionChange {
+  readonly atMs: number;
+  readonly is: Condition;
+}
+
 export interface ReplicaSpec {
   readonly slots: number;
   /** Reference-ms of work a slot does in a ms. */
   readonly speed: number;
   /** In order of time. */
   readonly changes?: readonly SpeedChange[];
+  /** In order of time; before the first it is up. */
+  readonly conditions?: readonly ConditionChange[];
 }
 
 export interface RunningJob {
@@ -45,6 +58,10 @@ export class SimReplica {
     return this.running.size + this.backlog.length;
   }
 
+  conditionAt(nowMs: number): Condition {
+    return this.spec.conditions?.findLast(({ atMs }) => atMs <= nowMs)?.is ?? 'up';
+  }
+
   speedAt(nowMs: number): number {
     const factor = this.spec.changes?.findLast(({ atMs }) => atMs <= nowMs)?.factor ?? 1;
     return this.spec.speed * factor;
@@ -67,17 +84,28 @@ export class SimReplica {
 
 export interface World {
   readonly nowMs: number;
+  /** Those that are there. */
   readonly replicas: readonly SimReplica[];
   /** Uniform in [0, 1). */
   readonly rng: () => number;
   /** Begins the job there, or queues it there if no slot is free. */
   place(job: Job, replica: SimReplica): void;
+  /** Takes it back from there. */
+  cancel(run: RunningJob, replica: SimReplica): void;
+  /** Ends the job without a result, unless it has one. */
+  fail(job: Job): void;
 }
 
 export interface Policy {
   arrive(job: Job, world: World): void;
   /** `execMs`: what the replica says it took, without its queue. */
   finished?(run: RunningJob, replica: SimReplica, execMs: number, world: World): void;
+  /** The replica answered with an error. Default: that is the answer. */
+  errored?(run: RunningJob, replica: SimReplica, world: World): void;
+  /** The replica that had it is gone. Default: as if it had just arrived. */
+  lost?(job: Job, replica: SimReplica, world: World): void;
+  /** Its deadline passed; the replicas have dropped it. */
+  expired?(job: Job, world: World): void;
   /** Called every 5 ms while `isWaiting`. */
   tick?(world: World): void;
   readonly isWaiting?: boolean;
@@ -85,45 +113,105 @@ export interface Policy {
 
 export interface Done {
   readonly job: Job;
+  /** Until its deadline where it failed. */
   readonly latencyMs: number;
+  readonly isFailed: boolean;
 }
+
+/** What it takes a sink to answer. */
+const sinkMs = 1;
 
 const tickMs = 5;
 
-export function simulate(
-  specs: readonly ReplicaSpec[],
-  jobs: readonly Job[],
-  policy: Policy,
-  rng: () => number,
-): readonly Done[] {
-  const replicas = specs.map((spec, index) => new SimReplica(index, spec));
+export interface SimulationOptions {
+  readonly specs: readonly ReplicaSpec[];
+  readonly jobs: readonly Job[];
+  readonly policy: Policy;
+  readonly rng: () => number;
+  /** Of each job, from its arrival; undefined: none. */
+  readonly deadlineMs?: number | undefined;
+}
+
+export function simulate({ specs, jobs, policy, rng, deadlineMs }: SimulationOptions): readonly Done[] {
+  const all = specs.map((spec, index) => new SimReplica(index, spec));
   const events = new EventHeap();
-  const done: Done[] = [];
+  const done = new Map<number, Done>();
   let nowMs = 0;
   let isTicking = false;
+  let present = all.filter((replica) => replica.conditionAt(0) !== 'gone');
 
   const world: World = {
     get nowMs() {
       return nowMs;
     },
-    replicas,
+    get replicas() {
+      return present;
+    },
     rng,
     place(job, replica) {
       if (replica.running.size >= replica.spec.slots) replica.backlog.push(job);
       else begin(job, replica);
+    },
+    cancel(run, replica) {
+      if (replica.running.delete(run)) beginNext(replica);
+    },
+    fail(job) {
+      const latencyMs = deadlineMs ?? nowMs - job.arrivedMs;
+      if (!done.has(job.id)) done.set(job.id, { job, latencyMs, isFailed: true });
     },
   };
 
   function begin(job: Job, replica: SimReplica): void {
     const run = { job, costMs: job.costMs, startedMs: nowMs };
     replica.running.add(run);
-    events.add(replica.endOf(job.workMs, nowMs), () => {
-      replica.running.delete(run);
-      done.push({ job, latencyMs: nowMs - job.arrivedMs });
-      const next = replica.backlog.shift();
-      if (next !== undefined) begin(next, replica);
-      policy.finished?.(run, replica, nowMs - run.startedMs, world);
-    });
+    const condition = replica.conditionAt(nowMs);
+    if (condition === 'up') events.add(replica.endOf(job.workMs, nowMs), () => finish(run, replica));
+    if (condition === 'sink') events.add(nowMs + sinkMs, () => answerError(run, replica));
+  }
+
+  function beginNext(replica: SimReplica): void {
+    const next = replica.backlog.shift();
+    if (next !== undefined) begin(next, replica);
+  }
+
+  function finish(run: RunningJob, replica: SimReplica): void {
+    if (!replica.running.delete(run)) return;
+    const { job } = run;
+    if (!done.has(job.id)) done.set(job.id, { job, latencyMs: nowMs - job.arrivedMs, isFailed: false });
+    beginNext(replica);
+    policy.finished?.(run, replica, nowMs - run.startedMs, world);
+  }
+
+  function answerError(run: RunningJob, replica: SimReplica): void {
+    if (!replica.running.delete(run)) return;
+    beginNext(replica);
+    if (policy.errored === undefined) world.fail(run.job);
+    else policy.errored(run, replica, world);
+    // To most a short answer is an answer.
+    if (policy.errored === undefined) policy.finished?.(run, replica, nowMs - run.startedMs, world);
+  }
+
+  function change(replica: SimReplica): void {
+    present = all.filter((each) => each.conditionAt(nowMs) !== 'gone');
+    if (replica.conditionAt(nowMs) !== 'gone') return;
+    const lost = [...[...replica.running].map(({ job }) => job), ...replica.backlog];
+    replica.running.clear();
+    replica.backlog.length = 0;
+    for (const job of lost) {
+      if (policy.lost === undefined) policy.arrive(job, world);
+      else policy.lost(job, replica, world);
+    }
+  }
+
+  function expire(job: Job): void {
+    if (done.has(job.id)) return;
+    world.fail(job);
+    for (const replica of all) {
+      const at = replica.backlog.indexOf(job);
+      if (at >= 0) replica.backlog.splice(at, 1);
+      for (const run of replica.running) if (run.job === job) world.cancel(run, replica);
+    }
+    policy.expired?.(job, world);
   }
 
   function keepTicking(): void {
@@ -135,14 +223,20 @@ export function simulate(
     });
   }
 
-  for (const job of jobs) events.add(job.arrivedMs, () => policy.arrive(job, world));
+  for (const replica of all) {
+    for (const { atMs } of replica.spec.conditions ?? []) events.add(atMs, () => change(replica));
+  }
+  for (const job of jobs) {
+    events.add(job.arrivedMs, () => policy.arrive(job, world));
+    if (deadlineMs !== undefined) events.add(job.arrivedMs + deadlineMs, () => expire(job));
+  }
   for (let event = events.take(); event !== undefined; event = events.take()) {
     nowMs = event.atMs;
     event.run();
-    keepTicking();
+    if (done.size < jobs.length) keepTicking();
   }
-  if (done.length !== jobs.length) throw new Error(`${jobs.length - done.length} jobs were lost`);
-  return done;
+  if (done.size !== jobs.length) throw new Error(`${jobs.length - done.size} jobs were lost`);
+  return [...done.values()];
 }
 
 interface Event {
