@@ -129,7 +129,7 @@ export class EarliestFinish implements Policy {
   tick(world: World): void {
     const { nowMs, replicas, rng } = world;
     const known = replicas.map((replica) => this.#of(replica));
-    const typical = typicalSpeed(known.map(({ speed }) => speed.proven));
+    const typical = typicalSpeed(known.map(({ speed }) => speed.learned));
     const spread = this.#isClairvoyant ? 0 : typicalSpread(known.map(({ speed }) => speed.spread));
     const viewAll = () => replicas.map((replica) => this.#view(replica, nowMs, typical));
     if (!this.#isClairvoyant) this.#hedge(viewAll, spread, world);

@@ -149,11 +149,6 @@ export class Replica implements HedgeView {
     return this.#speed.learned;
   }
 
-  /** As `learnedSpeed`, from calls that ended on it. */
-  get provenSpeed(): number | undefined {
-    return this.#speed.proven;
-  }
-
   /** How far predictions are off on it; undefined: no call has taught it yet. */
   get predictionSpread(): number | undefined {
     return this.#speed.spread;

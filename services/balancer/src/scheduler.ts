@@ -161,7 +161,7 @@ export class Scheduler {
 
   #stateOf(worker: WorkerKind): FleetState {
     const replicas = this.#options.replicas(worker);
-    const typical = typicalSpeed(replicas.map(({ provenSpeed }) => provenSpeed));
+    const typical = typicalSpeed(replicas.map(({ learnedSpeed }) => learnedSpeed));
     for (const replica of replicas) replica.typicalSpeed = typical;
     const spread = typicalSpread(replicas.map((replica) => replica.predictionSpread));
     return { nowMs: this.#options.now(), spread, waiting: this.#queueOf(worker), replicas };

@@ -45,6 +45,39 @@ describe('Speed', () => {
   });
 });
 
+describe('learnAtMost', () => {
+  const late = (times: number) => {
+    const speed = new Speed();
+    for (let call = 0; call < 20; call++) speed.learn(10, 10, 0);
+    for (let time = 0; time < times; time++) speed.learnAtMost(10, 100, 0);
+    return speed;
+  };
+
+  it('holds at once, and fades', () => {
+    expect(late(1).at(0, 1)).toBeCloseTo(0.1);
+    expect(late(1).at(300, 1)).toBeCloseTo(Math.sqrt(0.1));
+    expect(late(1).at(20_000, 1)).toBeCloseTo(1, 2);
+  });
+
+  it('fades slower each time', () => {
+    expect(late(3).at(1200, 1)).toBeCloseTo(Math.sqrt(0.1));
+    expect(late(50).at(30_000, 1)).toBeCloseTo(Math.sqrt(0.1));
+  });
+
+  it('is over with the next success', () => {
+    const speed = late(3);
+    speed.learn(10, 10, 1);
+    expect(speed.at(1, 1)).toBeCloseTo(1);
+  });
+
+  it('makes nobody faster, and teaches nothing of what is typical', () => {
+    const speed = new Speed();
+    speed.learnAtMost(10, 1, 0);
+    expect(speed.at(0, 1)).toBe(1);
+    expect(speed.learned).toBeUndefined();
+  });
+});
+
 it('typical is the geometric mean of what is known', () => {
   expect(typicalSpeed([1, undefined, 4])).toBeCloseTo(2);
   expect(typicalSpeed([])).toBe(1);

@@ -19,20 +19,20 @@ const maxSurprise = 8;
 
 const halfLifeMs = 10_000;
 
+const firstLateHalfLifeMs = 300;
+const mostLateHalfLifeMs = 30_000;
+
 export class Speed {
   #logSpeed: number | undefined;
   #samples = 0;
   #variance = usualSpread ** 2;
   #learnedAtMs = 0;
+  /** What calls that did not end in time say, as long as none does. */
+  #late: { readonly logSpeed: number; readonly atMs: number; readonly times: number } | undefined;
 
   /** What was learned last, as it was then; undefined: nothing. */
   get learned(): number | undefined {
     return this.#logSpeed === undefined ? undefined : Math.exp(this.#logSpeed);
-  }
-
-  /** As `learned`, from calls that ended there; undefined: none has. */
-  get proven(): number | undefined {
-    return this.#samples === 0 ? undefined : this.learned;
   }
 
   /** A call of that predicted work took so long. */
@@ -40,6 +40,7 @@ export class Speed {
     if (!(costMs > 0 && execMs > 0 && Number.isFinite(costMs) && Number.isFinite(execMs))) return;
     const sample = Math.log(costMs / execMs);
     this.#samples++;
+    this.#late = undefined;
     this.#learnedAtMs = nowMs;
     if (this.#logSpeed === undefined) {
       this.#logSpeed = sample;
@@ -51,13 +52,14 @@ export class Speed {
     this.#logSpeed += Math.max(gain / (1 + Math.min(1, this.#variance)), 1 / this.#samples) * surprise;
   }
 
-  /** A call of that predicted work was still running after so long. */
+  /**
+   * A call of that predicted work was still running after so long. That holds until the next success, and fades: at first its
+   * half-life is 0.3 s, and double that each time that no success came between.
+   */
   learnAtMost(costMs: number, elapsedMs: number, nowMs: number): void {
     if (!(costMs > 0 && elapsedMs > 0)) return;
-    const most = Math.log(costMs / elapsedMs);
-    if (this.#logSpeed !== undefined && this.#logSpeed <= most) return;
-    this.#logSpeed = most;
-    this.#learnedAtMs = nowMs;
+    const times = (this.#late?.times ?? 0) + 1;
+    this.#late = { logSpeed: Math.log(costMs / elapsedMs), atMs: nowMs, times };
   }
 
   /** How far predictions are off: standard deviation of the logarithm; undefined: nothing was learned. */
@@ -67,13 +69,24 @@ export class Speed {
 
   /** The estimate now, where `typical` is the speed of its kind; that too for one that nothing is known of. */
   at(nowMs: number, typical: number): number {
-    if (this.#logSpeed === undefined) return typical;
-    const freshness = 0.5 ** (Math.max(0, nowMs - this.#learnedAtMs) / halfLifeMs);
-    return Math.exp(freshness * this.#logSpeed + (1 - freshness) * Math.log(typical));
+    const logTypical = Math.log(typical);
+    const freshness = halved(nowMs - this.#learnedAtMs, halfLifeMs);
+    const log = freshness * (this.#logSpeed ?? logTypical) + (1 - freshness) * logTypical;
+    if (this.#late === undefined) return Math.exp(log);
+    const { logSpeed, atMs, times } = this.#late;
+    const lateness = halved(
+      nowMs - atMs,
+      Math.min(mostLateHalfLifeMs, firstLateHalfLifeMs * 2 ** (times - 1)),
+    );
+    return Math.exp(Math.min(log, lateness * logSpeed + (1 - lateness) * log));
   }
 }
 
-/** Geometric mean of what was proven; 1 where nothing was: what never answers does not make all look slow. */
+function halved(ms: number, halfLife: number): number {
+  return 0.5 ** (Math.max(0, ms) / halfLife);
+}
+
+/** Geometric mean of what was learned; 1 where nothing was. */
 export function typicalSpeed(learned: Iterable<number | undefined>): number {
   let sum = 0;
   let count = 0;

@@ -66,7 +66,7 @@ function replicaMessage(replica: Replica, weight: number, balancerId: string): R
     slots: hello.slots,
     inFlight: replica.inFlight,
     weight,
-    speed: replica.learnedSpeed ?? 1,
+    speed: replica.speed,
     successRate,
     p50Ms,
     p99Ms,

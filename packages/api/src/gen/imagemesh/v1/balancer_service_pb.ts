@@ -352,7 +352,7 @@ export type Replica = Message<"imagemesh.v1.Replica"> & {
   weight: number;
 
   /**
-   * Its learned speed in reference-ms a ms; 1 where nothing is learned yet.
+   * Its speed in reference-ms a ms, as estimated now; the typical one of its kind where nothing is learned yet.
    *
    * @generated from field: double speed = 10;
    */
