@@ -45,6 +45,11 @@ describe('isOverdue', () => {
   });
 });
 
+it('nothing is overdue where predictions say nothing', () => {
+  expect(isOverdue(run, 1e9, 0.69)).toBe(true);
+  expect(isOverdue(run, 1e9, 0.71)).toBe(false);
+});
+
 describe('hedgePlace', () => {
   const at = (views: readonly HedgeView[], nowMs = 100, question = run) =>
     hedgePlace(question, views, nowMs, 0.1)?.key;

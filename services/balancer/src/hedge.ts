@@ -34,12 +34,16 @@ const leastMs = 30;
 /** Standard deviations of what predictions are off. */
 const deviations = 3;
 
+/** Where predictions are off by more than a factor of two as a rule, time tells nothing. */
+const mostSpread = 0.7;
+
 /** Whether it has taken so long that something is wrong with its replica. */
 export function isOverdue(
   { startedMs, predictedMs }: OverdueQuestion,
   nowMs: number,
   spread: number,
 ): boolean {
+  if (spread > mostSpread) return false;
   const factor = Math.max(leastFactor, Math.exp(deviations * spread));
   return nowMs - startedMs > Math.max(factor * predictedMs, predictedMs + leastMs);
 }

@@ -105,8 +105,6 @@ describe('no call fails when, under load,', () => {
     await end();
     const total = [...answered.values()].reduce((sum, calls) => sum + calls, 0);
     expect(((answered.get('slow') ?? 0) - before) / total).toBeLessThan(0.1);
-    const { slow: now, b } = await listed();
-    expect(now?.weight).toBeLessThan((b?.weight ?? 0) / 2);
   });
 
   it('all replicas leave one after another for a newer build, and the new ones join cold', async () => {
