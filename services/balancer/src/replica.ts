@@ -1,4 +1,7 @@
-/** One joined replica: who it is, how it is, what it runs. */
+/**
+ * One joined replica: who it is, how it is, what it runs. Longer than most: it is where speed, ejection, foreign work and
+ * outcomes are told of the same call.
+ */
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import { IM_EXEC_MS, IM_FOREIGN, IM_REASON, type SessionPool } from '@imagemesh/rpc';
