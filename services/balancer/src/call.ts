@@ -131,6 +131,8 @@ export class ProxiedCall implements HostedCall {
   enter(): void {
     this.#body.whenReady(() => {
       if (this.#phase.kind !== 'waiting') return;
+      // Time that the caller took to send is no time in the queue.
+      this.#phase = { kind: 'waiting', sinceMs: this.#host.now() };
       try {
         this.#host.enqueue(this, 'new');
       } catch (error) {

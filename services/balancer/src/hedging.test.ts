@@ -76,7 +76,7 @@ it('waits on where the second replica fails, and fails with neither', async () =
   expect(second.begun).toBe(1);
 });
 
-it('runs no call twice that may not be, or whose body is still coming', async () => {
+it('runs no call twice that may not be', async () => {
   mesh = await startSmallMesh();
   const slow = async (call: ServerWireCall) => {
     await sleep(200);

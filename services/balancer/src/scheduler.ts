@@ -102,7 +102,11 @@ export class Scheduler {
 
   /** Looks again at all calls: time alone changes what is expected of those that run. */
   pumpAll(): void {
-    for (const worker of this.#queues.keys()) this.pump(worker);
+    for (const [worker, queue] of this.#queues) {
+      const isIdle =
+        queue.size === 0 && this.#options.replicas(worker).every(({ inFlight }) => inFlight === 0);
+      if (!isIdle) this.pump(worker);
+    }
   }
 
   /** Fails calls that nobody could run for the whole grace. Call it often while calls wait. */
