@@ -8,6 +8,7 @@ export {
   type Interceptor,
   type ServiceImpl,
 } from '@connectrpc/connect';
+export { type Addresses, type AddressesOptions, createAddresses } from './addresses.ts';
 export {
   type BidiCall,
   type ClientCallOptions,

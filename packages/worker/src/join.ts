@@ -1,4 +1,4 @@
-/** Membership: one Join stream to each balancer, for as long as the replica lives. */
+/** Membership: one Join stream to each balancer, for as long as the replica lives and the balancer is among the addresses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
@@ -8,10 +8,10 @@ import {
   type ReplicaHelloSchema,
 } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
-import { createGrpcClient, type GrpcClient, toMeshError } from '@imagemesh/rpc';
+import { type Addresses, createGrpcClient, type GrpcClient, toMeshError } from '@imagemesh/rpc';
 
 export interface MembershipOptions {
-  readonly balancerAddresses: readonly string[];
+  readonly balancers: Addresses;
   readonly hello: MessageInitShape<typeof ReplicaHelloSchema>;
   /** How the replica is now. Called once for each report, of which each balancer gets the same. */
   readonly report: () => MessageInitShape<typeof LoadReportSchema>;
@@ -37,18 +37,31 @@ const firstBackoffMs = 100;
 const maxBackoffMs = 1000;
 
 export function createMembership(options: MembershipOptions): Membership {
-  const { balancerAddresses, log } = options;
+  const { balancers, log } = options;
   const ending = new AbortController();
-  const links = balancerAddresses.map((address) => createLink(address, options, ending.signal));
-  const running = links.map(({ run }) => run());
+  const links = new Map<string, Link>();
+  const running = new Set<Promise<void>>();
+  const added = (address: string) => {
+    const known = links.get(address);
+    if (known !== undefined) return known.keep(true);
+    const link = createLink(address, options, ending.signal);
+    links.set(address, link);
+    const run = link.run().finally(() => {
+      running.delete(run);
+      links.delete(address);
+    });
+    running.add(run);
+  };
+  const unfollow = balancers.follow(added, (address) => links.get(address)?.keep(false));
   return {
     get joined() {
-      return links.filter((link) => link.isJoined()).length;
+      return [...links.values()].filter((link) => link.isJoined()).length;
     },
     reportNow: () => {
-      for (const link of links) link.report();
+      for (const link of links.values()) link.report();
     },
     close: async () => {
+      unfollow();
       ending.abort();
       await Promise.all(running);
       log.debug('left the balancers');
@@ -57,8 +70,10 @@ export function createMembership(options: MembershipOptions): Membership {
 }
 
 interface Link {
-  /** Joins, and joins again, until the end. */
+  /** Joins, and joins again, until the end, or while it is kept. */
   run(): Promise<void>;
+  /** Not kept, it lasts until the balancer ends it: a balancer that leaves may still have calls running here. */
+  keep(isKept: boolean): void;
   isJoined(): boolean;
   /** Sends a report; none while not joined, or while the balancer does not read: the next one says more. */
   report(): void;
@@ -74,6 +89,7 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
   let backoffMs = firstBackoffMs;
   /** Said once, not every second, while a balancer is away. */
   let isKnownAway = false;
+  let isKept = true;
 
   const report = () => {
     if (call === undefined || !isJoined || isSending) return;
@@ -127,8 +143,11 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
   return {
     isJoined: () => isJoined,
     report,
+    keep: (value) => {
+      isKept = value;
+    },
     run: async () => {
-      while (!signal.aborted) {
+      while (!signal.aborted && isKept) {
         try {
           await joinOnce();
         } catch (error) {

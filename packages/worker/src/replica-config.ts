@@ -80,7 +80,7 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
   {
     name: 'BALANCER_ADDRESSES',
     default: '127.0.0.1:9100',
-    doc: 'The balancers to join, host:port, comma-separated.',
+    doc: 'The balancers to join, host:port, comma-separated; a DNS name stands for every host it resolves to, asked anew every 5 s.',
   },
   { name: 'HOST', default: '127.0.0.1', doc: 'Address to listen on.' },
   { name: 'PORT', default: '0', doc: 'Port to listen on; 0 for any free one.' },

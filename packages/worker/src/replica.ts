@@ -8,7 +8,13 @@ import {
   type RunningService,
   startAdmin,
 } from '@imagemesh/observe';
-import { createHealth, reflectionRoutes, standardInterceptors, startRpcServer } from '@imagemesh/rpc';
+import {
+  createAddresses,
+  createHealth,
+  reflectionRoutes,
+  standardInterceptors,
+  startRpcServer,
+} from '@imagemesh/rpc';
 import { openBlobStore } from '@imagemesh/store';
 import type { Agents } from './agents.ts';
 import { createMembership } from './join.ts';
@@ -80,8 +86,9 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   });
   const address = `${host.includes(':') ? `[${host}]` : host}:${server.port}`;
   const loadMeter = createLoadMeter();
+  const balancers = createAddresses(config.balancerAddresses, { log });
   const membership = createMembership({
-    balancerAddresses: config.balancerAddresses,
+    balancers,
     hello: {
       replicaId,
       address: config.advertiseAddress ?? address,
@@ -137,6 +144,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
       stopTaking();
       await server.close(graceMs);
       await membership.close();
+      balancers.close();
       await options.close?.();
       await store?.close();
       await admin.close();

@@ -7,6 +7,7 @@ import {
 } from '@imagemesh/api';
 import { formatTraceparent, type TraceContext } from '@imagemesh/observe';
 import {
+  type Addresses,
   createGrpcClient,
   type Deadline,
   deadlineIn,
@@ -26,7 +27,7 @@ interface ControlCall {
 }
 
 export interface Balancers {
-  readonly addresses: readonly string[];
+  readonly addresses: Addresses;
   /** What each reachable balancer lists; BALANCER_UNREACHABLE if none is. */
   list(call: ControlCall): Promise<readonly ListReplicasResponse[]>;
   /** The replica as each balancer that knows it sees it; REPLICA_NOT_FOUND if none does. */
@@ -39,12 +40,15 @@ export interface Balancers {
 /** A balancer that does not answer in time counts as lost for this call. */
 const answerTimeoutMs = 2000;
 
-export function createBalancers(addresses: readonly string[]): Balancers {
-  const clients = new Map<string, GrpcClient<typeof BalancerService>>(
-    addresses.map((address) => [
-      address,
-      createGrpcClient(BalancerService, address, { maxMessageBytes: 16 * 1024 ** 2 }),
-    ]),
+export function createBalancers(addresses: Addresses): Balancers {
+  const clients = new Map<string, GrpcClient<typeof BalancerService>>();
+  const unfollow = addresses.follow(
+    (address) =>
+      clients.set(address, createGrpcClient(BalancerService, address, { maxMessageBytes: 16 * 1024 ** 2 })),
+    (address) => {
+      clients.get(address)?.close();
+      clients.delete(address);
+    },
   );
 
   async function ask<Answer>(
@@ -93,11 +97,13 @@ export function createBalancers(addresses: readonly string[]): Balancers {
 
     watch(address, minIntervalMs, signal) {
       const client = clients.get(address);
-      if (client === undefined) throw new MeshError('INTERNAL', `there is no balancer ${address}`);
+      if (client === undefined)
+        throw new MeshError('BALANCER_UNREACHABLE', `there is no balancer ${address}`);
       return client.watchReplicas({ minIntervalMs }, { signal });
     },
 
     close() {
+      unfollow();
       for (const client of clients.values()) client.close();
     },
   };

@@ -141,7 +141,7 @@ export const envDocs: readonly EnvDoc[] = [
   {
     name: 'BALANCER_ADDRESSES',
     default: '127.0.0.1:9100',
-    doc: 'host:port of every balancer, comma-separated.',
+    doc: 'The balancers, host:port, comma-separated; a DNS name stands for every host it resolves to, asked anew every 5 s.',
   },
   { name: 'DATA_DIR', default: '.imagemesh', doc: 'Folder for data, where STORE_URL names none.' },
   { name: 'STORE_URL', default: 'file:<DATA_DIR>/store', doc: 'Where images are stored.' },

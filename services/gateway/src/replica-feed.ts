@@ -46,7 +46,7 @@ export function createReplicaFeed({
     for (const wake of followers) wake();
   };
 
-  async function follow(address: string, signal: AbortSignal): Promise<void> {
+  async function watch(address: string, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         for await (const listing of balancers.watch(address, sourceIntervalMs, signal)) {
@@ -66,10 +66,26 @@ export function createReplicaFeed({
     }
   }
 
+  const hasHeardAll = () => [...balancers.addresses.current].every((address) => heardOf.has(address));
+
   function start(): void {
     if (running !== undefined) return;
-    running = new AbortController();
-    for (const address of balancers.addresses) void follow(address, running.signal);
+    const ending = new AbortController();
+    running = ending;
+    const leaving = new Map<string, AbortController>();
+    const unfollow = balancers.addresses.follow(
+      (address) => {
+        const gone = new AbortController();
+        leaving.set(address, gone);
+        void watch(address, AbortSignal.any([ending.signal, gone.signal]));
+      },
+      (address) => {
+        leaving.get(address)?.abort();
+        listings.delete(address);
+        changed();
+      },
+    );
+    ending.signal.addEventListener('abort', unfollow);
   }
 
   function stopIfUnused(): void {
@@ -104,7 +120,7 @@ export function createReplicaFeed({
         });
       try {
         const firstByMs = performance.now() + firstWaitMs;
-        while (!isOver() && heardOf.size < balancers.addresses.length && performance.now() < firstByMs) {
+        while (!isOver() && !hasHeardAll() && performance.now() < firstByMs) {
           await nextChange(firstByMs - performance.now());
         }
         for (let seen = -1; !isOver(); ) {

@@ -19,6 +19,7 @@ import {
   startAdmin,
 } from '@imagemesh/observe';
 import {
+  createAddresses,
   createHealth,
   createRpcHandler,
   reflectionRoutes,
@@ -68,8 +69,10 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const admission = createAdmission(calls.maxCalls);
   const meters = createMeters(metrics, { budget, admission });
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
-  const upstream = createUpstream({ addresses: config.balancerAddresses, log });
-  const balancers = createBalancers(config.balancerAddresses);
+  const addresses = createAddresses(config.balancerAddresses, { log });
+  await addresses.ready;
+  const upstream = createUpstream({ addresses, log });
+  const balancers = createBalancers(addresses);
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
   const runner = createPipelineRunner({ upstream, store, budget });
   const sources = createSources({ store, claims, budget, limits: imageLimits, ...calls });
@@ -164,6 +167,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       sweeping.stop();
       balancers.close();
       await upstream.close();
+      addresses.close();
       await link?.close();
       await store.close();
       await admin.close();

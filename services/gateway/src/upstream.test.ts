@@ -1,4 +1,4 @@
-import { deadlineIn, MeshError } from '@imagemesh/rpc';
+import { createAddresses, deadlineIn, MeshError } from '@imagemesh/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { context, encoded, plan, source } from './testing/peer.ts';
 import { createPipelineHarness, type PipelineHarness } from './testing/pipeline-harness.ts';
@@ -10,6 +10,49 @@ beforeAll(async () => {
 });
 afterEach(() => harness.clear());
 afterAll(() => harness.close());
+
+describe('balancers that come and go', () => {
+  it('sends to those that the name stands for now, and lets running calls of one that left finish', async () => {
+    let isHeld = true;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const first = await harness.startPeer(async (call, wire) => {
+      if (isHeld) await held;
+      return encoded(call, wire);
+    });
+    let calls = 0;
+    await harness.startPeer(
+      async (call, wire) => {
+        calls++;
+        return encoded(call, wire);
+      },
+      first.server.port,
+      '127.0.0.2',
+    );
+    let hosts = ['127.0.0.1'];
+    const addresses = createAddresses([`balancers:${first.server.port}`], {
+      everyMs: 1,
+      lookup: async () => hosts.map((address) => ({ address, family: 4 })),
+    });
+    await addresses.ready;
+    const runner = harness.createRunner(addresses);
+    const running = runner.run(context(), source, plan([]));
+    hosts = ['127.0.0.2'];
+    await expect.poll(() => [...addresses.current]).toEqual([`127.0.0.2:${first.server.port}`]);
+    isHeld = false;
+    for (let count = 0; count < 3; count++) await runner.run(context(), source, plan([]));
+    expect(calls).toBe(3);
+    release();
+    expect((await running).sizeBytes).toBe(2);
+    hosts = [];
+    await expect.poll(() => addresses.current.size).toBe(0);
+    const ending = runner.run({ ...context(), deadline: deadlineIn(100) }, source, plan([]));
+    await expect(ending).rejects.toMatchObject({ reason: 'BALANCER_UNREACHABLE' });
+    addresses.close();
+  });
+});
 
 describe('balancers that are lost', () => {
   it('sends the stage to another one at once', async () => {

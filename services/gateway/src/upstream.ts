@@ -8,6 +8,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { health } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
 import {
+  type Addresses,
   createSessionPool,
   type Deadline,
   deadlineIn,
@@ -33,8 +34,8 @@ export interface UpstreamCall {
 }
 
 export interface UpstreamOptions {
-  /** host:port of each balancer. */
-  readonly addresses: readonly string[];
+  /** Of the balancers. */
+  readonly addresses: Addresses;
   readonly log: Logger;
   /** Default Math.random: breaks ties. */
   readonly random?: () => number;
@@ -54,6 +55,9 @@ const checkEveryMs = 500;
 const checkTimeoutMs = 1000;
 const checkPath = '/grpc.health.v1.Health/Check';
 
+/** How long the calls of a balancer that is no longer among the addresses may still run. */
+const retireMs = 60_000;
+
 /** A balancer that does not answer a ping in time is lost: its calls go elsewhere. */
 const keepalive = { intervalMs: 1000, timeoutMs: 2000 };
 
@@ -61,6 +65,7 @@ interface Balancer {
   readonly pool: SessionPool;
   /** Whether it has said so itself on this connection: the kernel accepts connections for a process that is stopped. */
   isServing: boolean;
+  readonly leaving: AbortController;
 }
 
 export function createUpstream({ addresses, log, random = Math.random }: UpstreamOptions): Upstream {
@@ -69,57 +74,71 @@ export function createUpstream({ addresses, log, random = Math.random }: Upstrea
       cause,
       metadata: { balancer: address },
     });
-  const balancers = addresses.map((address): Balancer => {
+  const balancers = new Map<string, Balancer>();
+  const retired = new Set<SessionPool>();
+  const added = (address: string) => {
     const pool = createSessionPool(address, { unreachable: gone(address), lost: gone(address), keepalive });
-    return { pool, isServing: false };
-  });
-  const closing = new AbortController();
-  for (const balancer of balancers) void keepChecked(balancer, closing.signal, log);
+    const balancer: Balancer = { pool, isServing: false, leaving: new AbortController() };
+    balancers.set(address, balancer);
+    void keepChecked(balancer, log);
+  };
+  const removed = (address: string) => {
+    const balancer = balancers.get(address);
+    if (balancer === undefined) return;
+    const { pool, leaving } = balancer;
+    balancers.delete(address);
+    leaving.abort();
+    retired.add(pool);
+    void pool.close(retireMs).finally(() => retired.delete(pool));
+  };
+  const unfollow = addresses.follow(added, removed);
 
   return {
     get isConnected() {
-      return balancers.some(isUsable);
+      return [...balancers.values()].some(isUsable);
     },
 
     async send(call, attempt) {
-      const untried = new Set(balancers);
+      const untried = new Set(balancers.values());
       let pauseMs = firstPauseMs;
       for (let round = 1; ; ) {
         const balancer = pick(untried, random);
-        untried.delete(balancer);
+        if (balancer !== undefined) untried.delete(balancer);
         try {
+          if (balancer === undefined) throw new MeshError('BALANCER_UNREACHABLE', 'no balancer is known');
           return await attempt(balancer.pool);
         } catch (thrown) {
           const error = toMeshError(thrown);
           const lastRound = lastRoundFor(error);
           if (lastRound === 0) throw error;
-          if (error.reason !== 'NO_REPLICA') balancer.isServing = false;
+          if (balancer !== undefined && error.reason !== 'NO_REPLICA') balancer.isServing = false;
           const waitMs = untried.size > 0 ? 0 : pauseMs;
           const isOver = round >= lastRound && untried.size === 0;
           if (isOver || call.signal.aborted || remainingMs(call.deadline) <= waitMs) throw error;
-          const { address } = balancer.pool;
           log.warn(
-            { requestId: call.requestId, balancer: address, round, reason: error.reason },
+            { requestId: call.requestId, balancer: balancer?.pool.address, round, reason: error.reason },
             'sending a stage again',
           );
           if (untried.size > 0) continue;
           await sleep(waitMs, undefined, { signal: call.signal });
           pauseMs = Math.min(2 * pauseMs, maxPauseMs);
           round++;
-          for (const each of balancers) untried.add(each);
+          for (const each of balancers.values()) untried.add(each);
         }
       }
     },
 
     async close() {
-      closing.abort();
-      await Promise.all(balancers.map(({ pool }) => pool.close()));
+      unfollow();
+      const pools = [...retired, ...[...balancers.values()].map(({ pool }) => pool)];
+      for (const { leaving } of balancers.values()) leaving.abort();
+      await Promise.all(pools.map((pool) => pool.close()));
     },
   };
 }
 
 /** The balancer with the fewest of our calls, of those that answer where there are such. */
-function pick(balancers: Iterable<Balancer>, random: () => number): Balancer {
+function pick(balancers: Iterable<Balancer>, random: () => number): Balancer | undefined {
   let best: Balancer | undefined;
   let bestRank = Number.POSITIVE_INFINITY;
   for (const balancer of balancers) {
@@ -129,7 +148,6 @@ function pick(balancers: Iterable<Balancer>, random: () => number): Balancer {
       bestRank = rank;
     }
   }
-  if (best === undefined) throw new MeshError('BALANCER_UNREACHABLE', 'there is no balancer');
   return best;
 }
 
@@ -143,8 +161,9 @@ function lastRoundFor({ reason }: MeshError): number {
   return reason === 'BALANCER_UNREACHABLE' || reason === 'SHUTTING_DOWN' ? maxRounds : 0;
 }
 
-async function keepChecked(balancer: Balancer, signal: AbortSignal, log: Logger): Promise<void> {
-  const { pool } = balancer;
+async function keepChecked(balancer: Balancer, log: Logger): Promise<void> {
+  const { pool, leaving } = balancer;
+  const { signal } = leaving;
   let wasUsable = false;
   while (!signal.aborted) {
     if (!isUsable(balancer)) {

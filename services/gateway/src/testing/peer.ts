@@ -46,6 +46,7 @@ export type Answer = (
 export async function startPeer(
   answer: Answer,
   port = 0,
+  host = '127.0.0.1',
 ): Promise<{ address: string; seen: Seen[]; server: RpcServer }> {
   const seen: Seen[] = [];
   const serve = async (wire: ServerWireCall) => {
@@ -72,8 +73,13 @@ export async function startPeer(
   const streams = new Map(paths.map((path) => [path, wireHandler(serve)]));
   const health = createHealth([]);
   health.set('', true);
-  const server = await startRpcServer({ port, routes: health.routes, streams });
-  return { address: `127.0.0.1:${server.port}`, seen, server };
+  const server = await startRpcServer({
+    host,
+    port,
+    routes: health.routes,
+    streams,
+  });
+  return { address: `${host}:${server.port}`, seen, server };
 }
 
 export function context(overrides: Partial<CallContext> = {}): CallContext {

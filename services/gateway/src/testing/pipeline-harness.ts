@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@imagemesh/observe';
-import type { RpcServer } from '@imagemesh/rpc';
+import { type Addresses, createAddresses, type RpcServer } from '@imagemesh/rpc';
 import { openBlobStore } from '@imagemesh/store';
 import { createMemoryBudget } from '../memory-budget.ts';
 import { createPipelineRunner } from '../run-pipeline.ts';
@@ -22,12 +22,13 @@ export async function createPipelineHarness() {
     store,
     /** Those started since the last `clear`. */
     servers,
-    async startPeer(answer: Answer, port = 0) {
-      const peer = await startPeer(answer, port);
+    async startPeer(answer: Answer, port = 0, host?: string) {
+      const peer = await startPeer(answer, port, host);
       servers.push(peer.server);
       return peer;
     },
-    createRunner(addresses: readonly string[], budget = createMemoryBudget(1e9)) {
+    createRunner(balancers: readonly string[] | Addresses, budget = createMemoryBudget(1e9)) {
+      const addresses = 'follow' in balancers ? balancers : createAddresses(balancers);
       const upstream = createUpstream({ addresses, log });
       upstreams.push(upstream);
       return createPipelineRunner({ upstream, store, budget });
