@@ -35,6 +35,8 @@ interface Figures {
   readonly slowdown99: number;
   /** Calls that failed. */
   readonly failed: number;
+  /** Of those, the critical ones. */
+  readonly failedCritical: number;
   /** Reference-ms of work done in time, a ms. */
   readonly goodput: number;
 }
@@ -45,14 +47,14 @@ for (const scenario of scenarios) {
   if (only !== undefined && !only.some((name) => scenario.name.startsWith(name))) continue;
   console.log(`${scenario.name}: ${scenario.doc}\n`);
   console.log(
-    '| policy | p50 | p99 | p99.9 | max | slowdown p99 | goodput | failed |\n|---|---|---|---|---|---|---|---|',
+    '| policy | p50 | p99 | p99.9 | max | slowdown p99 | goodput | failed | critical |\n|---|---|---|---|---|---|---|---|---|',
   );
   for (const [policy, make] of Object.entries(policies)) {
-    const figures = mean(seeds.map((seed) => runOnce(scenario, make(), seed)));
+    const figures = mean(seeds.map((seed) => runOnce(scenario, make, seed)));
     results.push({ scenario: scenario.name, policy, figures });
-    const { p50, p99, p999, max, slowdown99, goodput, failed } = figures;
+    const { p50, p99, p999, max, slowdown99, goodput, failed, failedCritical } = figures;
     console.log(
-      `| ${policy} | ${[p50, p99, p999, max, slowdown99, goodput, failed].map((ms) => ms.toFixed(ms < 100 ? 1 : 0)).join(' | ')} |`,
+      `| ${policy} | ${[p50, p99, p999, max, slowdown99, goodput, failed, failedCritical].map((ms) => ms.toFixed(ms < 100 ? 1 : 0)).join(' | ')} |`,
     );
   }
   console.log('');
@@ -85,11 +87,12 @@ function ratiosOf(key: keyof Figures) {
     }));
 }
 
-function runOnce(scenario: Scenario, policy: Policy, seed: number): Figures {
+function runOnce(scenario: Scenario, make: () => Policy, seed: number): Figures {
   const run = scenario.make(jobs, seededRandom(seed));
-  const { replicas: specs, jobs: arriving, deadlineMs } = run;
+  const { replicas: specs, jobs: arriving, deadlineMs, balancers = 1 } = run;
+  const policies = Array.from({ length: balancers }, make);
   const rng = seededRandom(seed + 1000);
-  return figuresOf(simulate({ specs, jobs: arriving, policy, rng, deadlineMs }));
+  return figuresOf(simulate({ specs, jobs: arriving, policies, rng, deadlineMs }));
 }
 
 function figuresOf(done: readonly Done[]): Figures {
@@ -102,6 +105,7 @@ function figuresOf(done: readonly Done[]): Figures {
     max: latencies.at(-1) ?? 0,
     slowdown99: quantile(slowdowns, 0.99),
     failed: done.filter(({ isFailed }) => isFailed).length,
+    failedCritical: done.filter(({ isFailed, job }) => isFailed && job.callClass === 'critical').length,
     goodput: goodputOf(done),
   };
 }
@@ -120,6 +124,11 @@ function mean(all: readonly Figures[]): Figures {
   const of = (key: keyof Figures) => all.reduce((sum, figures) => sum + figures[key], 0) / all.length;
   return {
     ...{ p50: of('p50'), p99: of('p99'), p999: of('p999'), max: of('max') },
-    ...{ slowdown99: of('slowdown99'), failed: of('failed'), goodput: of('goodput') },
+    ...{
+      slowdown99: of('slowdown99'),
+      failed: of('failed'),
+      failedCritical: of('failedCritical'),
+      goodput: of('goodput'),
+    },
   };
 }

@@ -3,9 +3,11 @@
  * told the true work, speeds and conditions.
  */
 import { WorkerKind } from '@imagemesh/api';
+import { earliestEndMs } from '../../services/balancer/src/admission.ts';
 import { type Budget, hedgeBudget, retryBudget } from '../../services/balancer/src/budget.ts';
 import { decide, type WaitingCall } from '../../services/balancer/src/dispatch.ts';
 import { Ejection, maySpare } from '../../services/balancer/src/ejection.ts';
+import { ForeignWork } from '../../services/balancer/src/foreign-work.ts';
 import { type HedgeView, hedgePlace, isOverdue } from '../../services/balancer/src/hedge.ts';
 import { afterFailure } from '../../services/balancer/src/retry.ts';
 import { Speed, typicalSpeed, typicalSpread } from '../../services/balancer/src/speed.ts';
@@ -19,6 +21,7 @@ const maxAttempts = 3;
 interface Known {
   readonly speed: Speed;
   readonly ejection: Ejection;
+  readonly foreign: ForeignWork;
   hasSucceeded: boolean;
 }
 
@@ -55,7 +58,7 @@ export class EarliestFinish implements Policy {
     const waiting: WaitingCall = {
       id: job.id,
       order: job.id,
-      callClass: 'default',
+      callClass: job.callClass,
       needs,
       costMs: this.#isClairvoyant ? job.workMs : job.costMs,
       excluded,
@@ -66,19 +69,22 @@ export class EarliestFinish implements Policy {
     this.#queue.add(waiting);
     this.#retries.earn();
     this.tick(world);
+    this.#refuseLate(job, waiting, world);
   }
 
   finished({ job, costMs }: RunningJob, replica: SimReplica, execMs: number, world: World): void {
     const known = this.#of(replica);
     known.speed.learn(costMs, execMs, world.nowMs);
+    known.foreign.worked(execMs);
+    known.foreign.heard(world.foreignOn(replica), world.nowMs);
     known.ejection.succeeded();
     known.hasSucceeded = true;
-    this.#calls.delete(job.id);
     for (const other of world.replicas) {
       for (const run of other.running) {
         if (run.job === job) this.#overtake(run, other, world);
       }
     }
+    this.#calls.delete(job.id);
     this.tick(world);
   }
 
@@ -119,6 +125,15 @@ export class EarliestFinish implements Policy {
     this.tick(world);
   }
 
+  busy(job: Job, replica: SimReplica, world: World): void {
+    const call = this.#calls.get(job.id);
+    this.#of(replica).foreign.heard(world.foreignOn(replica), world.nowMs);
+    if (call === undefined || this.#isElsewhere(job, world)) return;
+    call.attempts--;
+    this.#queue.add(call.waiting);
+    this.tick(world);
+  }
+
   expired({ id }: Job, world: World): void {
     const call = this.#calls.get(id);
     if (call !== undefined) this.#queue.remove(call.waiting);
@@ -130,8 +145,8 @@ export class EarliestFinish implements Policy {
     const { nowMs, replicas, rng } = world;
     const known = replicas.map((replica) => this.#of(replica));
     const typical = typicalSpeed(known.map(({ speed }) => speed.learned));
-    const spread = this.#isClairvoyant ? 0 : typicalSpread(known.map(({ speed }) => speed.spread));
-    const viewAll = () => replicas.map((replica) => this.#view(replica, nowMs, typical));
+    const spread = this.#spread(world);
+    const viewAll = () => replicas.map((replica) => this.#view(replica, world, typical));
     if (!this.#isClairvoyant) this.#hedge(viewAll, spread, world);
     const state = { nowMs, spread, waiting: this.#queue, replicas: viewAll() };
     for (const { callId, replicaKey } of decide(state, rng)) {
@@ -143,6 +158,24 @@ export class EarliestFinish implements Policy {
       this.#place(call, replica, world, typical);
     }
     this.#running = replicas.reduce((sum, { running }) => sum + running.size, 0);
+  }
+
+  /** As the scheduler does: a call that has to wait and cannot end in time. */
+  #refuseLate(job: Job, waiting: WaitingCall, world: World): void {
+    const { deadlineMs, nowMs, replicas } = world;
+    if (deadlineMs === undefined || ![...this.#queue].includes(waiting)) return;
+    const typical = typicalSpeed(replicas.map((replica) => this.#of(replica).speed.learned));
+    const views = replicas.map((replica) => this.#view(replica, world, typical));
+    const state = { nowMs, spread: this.#spread(world), waiting: this.#queue, replicas: views };
+    const endMs = earliestEndMs(waiting, state);
+    if (endMs === undefined || endMs - nowMs <= deadlineMs) return;
+    this.#queue.remove(waiting);
+    this.#calls.delete(job.id);
+    world.fail(job);
+  }
+
+  #spread({ replicas }: World): number {
+    return this.#isClairvoyant ? 0 : typicalSpread(replicas.map((each) => this.#of(each).speed.spread));
   }
 
   #place(call: Call, replica: SimReplica, world: World, typical: number): void {
@@ -178,9 +211,10 @@ export class EarliestFinish implements Policy {
   /** Another was first. */
   #overtake(run: RunningJob, replica: SimReplica, world: World): void {
     const { nowMs } = world;
-    const known = this.#of(replica);
-    if (nowMs - run.startedMs > 2 * run.costMs)
-      known.speed.learnAtMost(run.costMs, nowMs - run.startedMs, nowMs);
+    const { startedMs, costMs } = run;
+    const predictedMs = this.#calls.get(run.job.id)?.predictedMs.get(replica) ?? costMs;
+    if (isOverdue({ startedMs, predictedMs }, nowMs, this.#spread(world)))
+      this.#of(replica).speed.learnAtMost(costMs, nowMs - startedMs, nowMs);
     world.cancel(run, replica);
   }
 
@@ -197,19 +231,20 @@ export class EarliestFinish implements Policy {
     return replicas.some(({ running }) => [...running].some((run) => run.job === job));
   }
 
-  #view(replica: SimReplica, nowMs: number, typical: number): HedgeView {
-    const { speed, ejection, hasSucceeded } = this.#of(replica);
+  #view(replica: SimReplica, world: World, typical: number): HedgeView {
+    const { nowMs } = world;
+    const { speed, ejection, foreign, hasSucceeded } = this.#of(replica);
     const running = [...replica.running];
     const seen = this.#isClairvoyant
       ? {
           isCandidate: replica.conditionAt(nowMs) === 'up',
-          credits: replica.spec.slots,
+          credits: Math.max(0, replica.spec.slots - world.foreignOn(replica)),
           running: running.map((run) => clairvoyantRun(run, replica, nowMs)),
           speed: Math.max(1e-6, replica.speedAt(nowMs)),
         }
       : {
           isCandidate: !ejection.isOut(nowMs),
-          credits: hasSucceeded ? replica.spec.slots : 1,
+          credits: hasSucceeded ? Math.max(0, replica.spec.slots - foreign.at(nowMs)) : 1,
           running,
           speed: speed.at(nowMs, typical),
         };
@@ -228,7 +263,12 @@ export class EarliestFinish implements Policy {
   #of(replica: SimReplica): Known {
     let known = this.#known.get(replica);
     if (known === undefined) {
-      known = { speed: new Speed(), ejection: new Ejection(), hasSucceeded: false };
+      known = {
+        speed: new Speed(),
+        ejection: new Ejection(),
+        foreign: new ForeignWork(),
+        hasSucceeded: false,
+      };
       this.#known.set(replica, known);
     }
     return known;

@@ -1,6 +1,6 @@
 /** What others do, and the balancer's own dispatch. Each is made anew for each run. */
 import { EarliestFinish } from './earliest-finish.ts';
-import type { Job, Policy, RunningJob, SimReplica, World } from './simulation.ts';
+import { at, type Job, type Policy, type RunningJob, type SimReplica, type World } from './simulation.ts';
 
 export const policies: Readonly<Record<string, () => Policy>> = {
   'round robin': roundRobin,
@@ -8,7 +8,7 @@ export const policies: Readonly<Record<string, () => Policy>> = {
   'least connections': () => immediate((world) => least(world.replicas, loadOfSlots, world)),
   'two choices': () => immediate((world) => least(pickTwo(world), loadOfSlots, world)),
   'two choices, peak EWMA': peakEwma,
-  'hot-cold': hotCold,
+  prequal,
   'central queue': centralQueue,
   imagemesh: () => new EarliestFinish(false),
   clairvoyant: () => new EarliestFinish(true),
@@ -65,26 +65,65 @@ function peakEwma(): Policy {
 }
 
 /**
- * Prequal's rule (Wydrowski et al., NSDI 2024) with what a proxy knows for certain in place of probes: replicas with more
- * requests in flight than the 0.84 quantile are hot; the cold one with the least latency is taken, else the hot one with the
- * fewest in flight. Latency is the median of recent calls that arrived when about as many were in flight as now.
+ * Prequal (Wydrowski et al., NSDI 2024): each call asks three replicas at random how many calls they have in flight and what
+ * calls take there at that many; the answers, here instant, go to a pool that is used up to four times each. A replica with
+ * more in flight than the 0.84 quantile of what was heard is hot. The cold one with the least latency is taken, else the hot
+ * one with the fewest in flight. Each call then drops the oldest or the worst of the pool in turn. The pool is half the fleet:
+ * the 16 of the paper are for fleets larger than that.
  */
-function hotCold(): Policy {
+function prequal(): Policy {
+  interface Probe {
+    readonly replica: SimReplica;
+    readonly atMs: number;
+    readonly latencyMs: number;
+    load: number;
+    uses: number;
+  }
+  const [probesPerCall, mostUses, hotQuantile, maxAgeMs, heardMax] = [3, 4, 0.84, 1000, 128];
   const recent = new Map<SimReplica, { readonly load: number; readonly ms: number }[]>();
   const loads = new Map<number, number>();
+  const heard: number[] = [];
+  let pool: Probe[] = [];
+  let calls = 0;
   const latencyOf = (replica: SimReplica) => {
     const all = recent.get(replica) ?? [];
     const near = all.filter(({ load }) => Math.abs(load - replica.load) <= 1);
     return median((near.length > 0 ? near : all).map(({ ms }) => ms));
   };
+  const isHot = ({ load }: Probe) => load > quantile(heard, hotQuantile);
+  /** The better first: cold before hot, the cold by latency, the hot by load. */
+  const compare = (a: Probe, b: Probe) => {
+    const [hotA, hotB] = [isHot(a), isHot(b)];
+    if (hotA !== hotB) return hotA ? 1 : -1;
+    return hotA ? a.load - b.load : a.latencyMs - b.latencyMs;
+  };
+  const probe = ({ replicas, nowMs, rng }: World) => {
+    const left = [...replicas];
+    for (let count = 0; count < probesPerCall && left.length > 0; count++) {
+      const [replica] = left.splice(Math.floor(rng() * left.length), 1);
+      if (replica === undefined) return;
+      heard.push(replica.load);
+      if (heard.length > heardMax) heard.shift();
+      pool.push({ replica, atMs: nowMs, latencyMs: latencyOf(replica), load: replica.load, uses: 0 });
+    }
+    pool = pool.slice(-Math.max(2, replicas.length >> 1));
+  };
   return {
     arrive(job, world) {
-      const sorted = world.replicas.map(({ load }) => load).sort((a, b) => a - b);
-      const limit = sorted[Math.floor(0.84 * (sorted.length - 1))] ?? 0;
-      const cold = world.replicas.filter(({ load }) => load <= limit);
-      const chosen = least(cold, latencyOf, world);
+      pool = pool.filter(
+        ({ replica, atMs }) => world.nowMs - atMs <= maxAgeMs && world.replicas.includes(replica),
+      );
+      const best = pool.length < 2 ? undefined : pool.toSorted(compare)[0];
+      const chosen = best?.replica ?? at(world.replicas, Math.floor(world.rng() * world.replicas.length));
+      if (best !== undefined) {
+        best.load++;
+        best.uses++;
+      }
+      const worst = calls++ % 2 === 0 ? pool[0] : pool.toSorted(compare).at(-1);
+      pool = pool.filter((each) => each !== worst && each.uses < mostUses);
       loads.set(job.id, chosen.load);
       world.place(job, chosen);
+      probe(world);
     },
     finished({ job }, replica, _execMs, { nowMs }) {
       const sample = { load: loads.get(job.id) ?? 0, ms: nowMs - job.arrivedMs };
@@ -150,11 +189,9 @@ function pickTwo({ replicas, rng }: World): SimReplica[] {
 }
 
 function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+  return quantile(values, 0.5);
 }
 
-function at<Item>(items: readonly Item[], index: number): Item {
-  const item = items[index];
-  if (item === undefined) throw new Error(`no item ${index}`);
-  return item;
+function quantile(values: readonly number[], q: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(q * values.length)] ?? 0;
 }

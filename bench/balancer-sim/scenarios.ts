@@ -5,6 +5,8 @@ export interface Run {
   readonly replicas: readonly ReplicaSpec[];
   readonly jobs: readonly Job[];
   readonly deadlineMs?: number | undefined;
+  /** Default 1. */
+  readonly balancers?: number;
 }
 
 export interface Scenario {
@@ -24,6 +26,10 @@ interface Traffic {
   readonly burst?: number;
   /** Of each call. */
   readonly deadlineMs?: number;
+  /** Whether a fifth of the calls is critical and a fifth sheddable. */
+  readonly hasClasses?: boolean;
+  /** Over the one fleet; default 1. */
+  readonly balancers?: number;
 }
 
 const alike: readonly ReplicaSpec[] = Array.from({ length: 8 }, () => ({ slots: 2, speed: 1 }));
@@ -82,11 +88,23 @@ export const scenarios: readonly Scenario[] = [
     joinAndLeave,
   ),
   scenario('S11 burst', 'three times the rate in a tenth of the time', mixed, { load: 0.6, burst: 3 }),
+  scenario(
+    'S12 overload',
+    'half more than the fleet can do; calls have 2 s; a fifth is critical, a fifth sheddable',
+    mixed,
+    {
+      load: 1.5,
+      deadlineMs: 2000,
+      hasClasses: true,
+    },
+  ),
   scenario('S14 wrong cost', 'predictions off by a factor of 1.65 (σ 0.5)', mixed, {
     load: 0.75,
     error: 0.5,
   }),
   scenario('S14 no cost', 'nothing is said of a job', mixed, { load: 0.75, isMute: true }),
+  scenario('S17 two balancers', 'each knows its own calls only', mixed, { load: 0.75, balancers: 2 }),
+  scenario('S17 three balancers', 'the same', mixed, { load: 0.75, balancers: 3 }),
 ];
 
 /** Mostly small images, some large ones; in reference-ms. */
@@ -117,21 +135,28 @@ function scenario(
       const capacity = replicas.reduce((sum, { slots, speed }) => sum + slots * speed, 0);
       const everyMs = meanWorkMs / (capacity * traffic.load);
       const jobs = arrivals(count, everyMs, traffic, rng);
-      return { jobs, replicas: mishap(replicas, count * everyMs, rng), deadlineMs: traffic.deadlineMs };
+      const { deadlineMs, balancers = 1 } = traffic;
+      return { jobs, replicas: mishap(replicas, count * everyMs, rng), deadlineMs, balancers };
     },
   };
 }
 
 function arrivals(count: number, everyMs: number, traffic: Traffic, rng: () => number): readonly Job[] {
-  const { error = 0.15, isMute = false, burst = 1 } = traffic;
+  const { error = 0.15, isMute = false, burst = 1, hasClasses = false } = traffic;
   let atMs = 0;
   return Array.from({ length: count }, (_, id): Job => {
     const isBurst = id > count * 0.5 && id < count * (0.5 + 0.1 * burst);
     atMs += (-Math.log(1 - rng()) * everyMs) / (isBurst ? burst : 1);
     const workMs = work(rng);
     const costMs = isMute ? 20 : workMs * Math.exp(error * normal(rng));
-    return { id, arrivedMs: atMs, workMs, costMs };
+    const callClass = hasClasses ? classOf(id) : 'default';
+    return { id, arrivedMs: atMs, workMs, costMs, callClass };
   });
+}
+
+function classOf(id: number): Job['callClass'] {
+  if (id % 5 === 0) return 'critical';
+  return id % 5 === 1 ? 'sheddable' : 'default';
 }
 
 function work(rng: () => number): number {

@@ -7,10 +7,11 @@ import { type Done, simulate } from './simulation.ts';
 /** In virtual time, so the same on every machine. */
 function run(scenarioName: string, policyName: string, jobs = 4000): readonly Done[] {
   const scenario = scenarios.find(({ name }) => name === scenarioName);
-  const policy = policies[policyName]?.();
-  if (scenario === undefined || policy === undefined) throw new Error('no such scenario or policy');
+  const make = policies[policyName];
+  if (scenario === undefined || make === undefined) throw new Error('no such scenario or policy');
   const { replicas: specs, deadlineMs, ...made } = scenario.make(jobs, seededRandom(1));
-  return simulate({ specs, deadlineMs, jobs: made.jobs, policy, rng: seededRandom(2) });
+  const those = Array.from({ length: made.balancers ?? 1 }, make);
+  return simulate({ specs, deadlineMs, jobs: made.jobs, policies: those, rng: seededRandom(2) });
 }
 
 /** In ascending order. */
@@ -27,12 +28,12 @@ it('a slot does its work at the speed of each moment', () => {
     { atMs: 10, factor: 0 },
     { atMs: 30, factor: 0.5 },
   ];
-  const job = { id: 0, arrivedMs: 0, workMs: 20, costMs: 20 };
+  const job = { id: 0, arrivedMs: 0, workMs: 20, costMs: 20, callClass: 'default' as const };
   const times = (slots: number) =>
     simulate({
       specs: [{ slots, speed: 1, changes }],
       jobs: [job, { ...job, id: 1 }],
-      policy: roundRobin(),
+      policies: [roundRobin()],
       rng: () => 0,
     }).map(({ latencyMs }) => latencyMs);
   expect(times(2)).toEqual([50, 50]);
@@ -71,3 +72,18 @@ function roundRobin() {
   if (policy === undefined) throw new Error('no such policy');
   return policy;
 }
+
+it('two balancers over one fleet lose nothing and run no slot twice', () => {
+  const done = run('S17 two balancers', 'imagemesh', 2000);
+  expect(done.length).toBe(2000);
+  expect(done.filter(({ isFailed }) => isFailed)).toEqual([]);
+});
+
+it('under overload critical calls are answered, where a plain queue fails them like the others', () => {
+  const failed = (policy: string) =>
+    run('S12 overload', policy, 15_000).filter(
+      ({ job, isFailed }) => isFailed && job.callClass === 'critical',
+    ).length;
+  expect(failed('imagemesh')).toBeLessThan(10);
+  expect(failed('central queue')).toBeGreaterThan(100);
+});
