@@ -19,7 +19,7 @@ import { seededRandom } from '@imagemesh/testkit';
 import { type Front, type FrontKind, fronts } from './balancer-real/fronts.ts';
 import { type Order, trueWork } from './balancer-real/protocol.ts';
 import { type Run, scenarios } from './balancer-sim/scenarios.ts';
-import type { ReplicaSpec } from './balancer-sim/simulation.ts';
+import type { ReplicaSpec } from './balancer-sim/sim-replica.ts';
 import { cpuMs, residentBytes } from './processes.ts';
 import { percentile } from './statistics.ts';
 

@@ -1,5 +1,5 @@
 /** What the bench and its replicas say to each other. */
-import type { ReplicaSpec } from '../balancer-sim/simulation.ts';
+import type { ReplicaSpec } from '../balancer-sim/sim-replica.ts';
 
 export const path = '/imagemesh.v1.ResizeService/Resize';
 /** Header: the true work in reference-ms. */

@@ -4,7 +4,7 @@
  */
 import { BalancerService, WorkerKind } from '@imagemesh/api';
 import { createGrpcClient, IM_EXEC_MS, startRpcServer, wireHandler } from '@imagemesh/rpc';
-import { SimReplica } from '../balancer-sim/simulation.ts';
+import { SimReplica } from '../balancer-sim/sim-replica.ts';
 import { type Order, path, trueWork } from './protocol.ts';
 
 const [id = '', slotCount = '1'] = process.argv.slice(2);

@@ -12,7 +12,8 @@ import { type HedgeView, hedgePlace, isOverdue } from '../../services/balancer/s
 import { afterFailure } from '../../services/balancer/src/retry.ts';
 import { Speed, typicalSpeed, typicalSpread } from '../../services/balancer/src/speed.ts';
 import { WaitQueue } from '../../services/balancer/src/wait-queue.ts';
-import type { Job, Policy, RunningJob, SimReplica, World } from './simulation.ts';
+import type { Job, RunningJob, SimReplica } from './sim-replica.ts';
+import type { Policy, World } from './simulation.ts';
 
 const needs = { worker: WorkerKind.RESIZE, operations: [], storeId: undefined, key: '' };
 const maxAttempts = 3;
@@ -142,14 +143,10 @@ export class EarliestFinish implements Policy {
   }
 
   tick(world: World): void {
-    const { nowMs, replicas, rng } = world;
-    const known = replicas.map((replica) => this.#of(replica));
-    const typical = typicalSpeed(known.map(({ speed }) => speed.learned));
-    const spread = this.#spread(world);
-    const viewAll = () => replicas.map((replica) => this.#view(replica, world, typical));
-    if (!this.#isClairvoyant) this.#hedge(viewAll, spread, world);
-    const state = { nowMs, spread, waiting: this.#queue, replicas: viewAll() };
-    for (const { callId, replicaKey } of decide(state, rng)) {
+    const { replicas, rng } = world;
+    const typical = this.#typical(world);
+    if (!this.#isClairvoyant) this.#hedge(world);
+    for (const { callId, replicaKey } of decide(this.#state(world), rng)) {
       const call = this.#calls.get(callId);
       const replica = replicas.find(({ index }) => index === replicaKey);
       if (call === undefined || replica === undefined) throw new Error('assigned what is not there');
@@ -162,16 +159,23 @@ export class EarliestFinish implements Policy {
 
   /** As the scheduler does: a call that has to wait and cannot end in time. */
   #refuseLate(job: Job, waiting: WaitingCall, world: World): void {
-    const { deadlineMs, nowMs, replicas } = world;
+    const { deadlineMs, nowMs } = world;
     if (deadlineMs === undefined || ![...this.#queue].includes(waiting)) return;
-    const typical = typicalSpeed(replicas.map((replica) => this.#of(replica).speed.learned));
-    const views = replicas.map((replica) => this.#view(replica, world, typical));
-    const state = { nowMs, spread: this.#spread(world), waiting: this.#queue, replicas: views };
-    const endMs = earliestEndMs(waiting, state);
+    const endMs = earliestEndMs(waiting, this.#state(world));
     if (endMs === undefined || endMs - nowMs <= deadlineMs) return;
     this.#queue.remove(waiting);
     this.#calls.delete(job.id);
     world.fail(job);
+  }
+
+  #state(world: World) {
+    const typical = this.#typical(world);
+    const replicas = world.replicas.map((replica) => this.#view(replica, world, typical));
+    return { nowMs: world.nowMs, spread: this.#spread(world), waiting: this.#queue, replicas };
+  }
+
+  #typical({ replicas }: World): number {
+    return typicalSpeed(replicas.map((replica) => this.#of(replica).speed.learned));
   }
 
   #spread({ replicas }: World): number {
@@ -185,7 +189,8 @@ export class EarliestFinish implements Policy {
     world.place(call.job, replica);
   }
 
-  #hedge(viewAll: () => readonly HedgeView[], spread: number, world: World): void {
+  #hedge(world: World): void {
+    const spread = this.#spread(world);
     let views: readonly HedgeView[] | undefined;
     for (const replica of world.replicas) {
       for (const run of replica.running) {
@@ -193,7 +198,7 @@ export class EarliestFinish implements Policy {
         if (call === undefined || call.isHedged || !this.#hedges.isLeft) continue;
         const predictedMs = call.predictedMs.get(replica) ?? run.costMs;
         if (!isOverdue({ startedMs: run.startedMs, predictedMs }, world.nowMs, spread)) continue;
-        views ??= viewAll();
+        views ??= this.#state(world).replicas;
         const { excluded } = call;
         const where = { replicaKey: replica.index, hostId: String(replica.index) };
         const question = { ...run, ...where, predictedMs, needs, excluded };

@@ -1,6 +1,7 @@
 /** What others do, and the balancer's own dispatch. Each is made anew for each run. */
 import { EarliestFinish } from './earliest-finish.ts';
-import { at, type Job, type Policy, type RunningJob, type SimReplica, type World } from './simulation.ts';
+import type { Job, RunningJob, SimReplica } from './sim-replica.ts';
+import { at, type Policy, type World } from './simulation.ts';
 
 export const policies: Readonly<Record<string, () => Policy>> = {
   'round robin': roundRobin,

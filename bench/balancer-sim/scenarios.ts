@@ -1,5 +1,5 @@
 /** Fleets, loads and mishaps. All of it follows from the seed. */
-import type { Condition, ConditionChange, Job, ReplicaSpec, SpeedChange } from './simulation.ts';
+import type { Condition, ConditionChange, Job, ReplicaSpec, SpeedChange } from './sim-replica.ts';
 
 export interface Run {
   readonly replicas: readonly ReplicaSpec[];

@@ -1,87 +1,6 @@
-/** Replicas in virtual time: work arrives, a policy places it, slots do it at the speed that the replica has then. */
-
-export interface Job {
-  readonly id: number;
-  readonly arrivedMs: number;
-  /** True work in reference-ms. */
-  readonly workMs: number;
-  /** What is said of it. */
-  readonly costMs: number;
-  readonly callClass: 'critical' | 'default' | 'sheddable';
-}
-
-/** From then on the replica has so many times its base speed; 0: it stands still. */
-export interface SpeedChange {
-  readonly atMs: number;
-  readonly factor: number;
-}
-
-/**
- * `hole`: takes work and never answers; `sink`: answers each with an error after 1 ms; `gone`: is not there, and what it had is
- * lost.
- */
-export type Condition = 'up' | 'hole' | 'sink' | 'gone';
-
-export interface ConditionChange {
-  readonly atMs: number;
-  readonly is: Condition;
-}
-
-export interface ReplicaSpec {
-  readonly slots: number;
-  /** Reference-ms of work a slot does in a ms. */
-  readonly speed: number;
-  /** In order of time. */
-  readonly changes?: readonly SpeedChange[];
-  /** In order of time; before the first it is up. */
-  readonly conditions?: readonly ConditionChange[];
-}
-
-export interface RunningJob {
-  readonly job: Job;
-  readonly costMs: number;
-  readonly startedMs: number;
-}
-
-export class SimReplica {
-  readonly index: number;
-  readonly spec: ReplicaSpec;
-  readonly running = new Set<RunningJob>();
-  /** Placed here, not begun. */
-  readonly backlog: Job[] = [];
-
-  constructor(index: number, spec: ReplicaSpec) {
-    this.index = index;
-    this.spec = spec;
-  }
-
-  get load(): number {
-    return this.running.size + this.backlog.length;
-  }
-
-  conditionAt(nowMs: number): Condition {
-    return this.spec.conditions?.findLast(({ atMs }) => atMs <= nowMs)?.is ?? 'up';
-  }
-
-  speedAt(nowMs: number): number {
-    const factor = this.spec.changes?.findLast(({ atMs }) => atMs <= nowMs)?.factor ?? 1;
-    return this.spec.speed * factor;
-  }
-
-  /** When work that begins now is done. */
-  endOf(workMs: number, nowMs: number): number {
-    let left = workMs;
-    let atMs = nowMs;
-    for (const { atMs: untilMs } of this.spec.changes ?? []) {
-      if (untilMs <= atMs) continue;
-      const done = (untilMs - atMs) * this.speedAt(atMs);
-      if (done >= left) break;
-      left -= done;
-      atMs = untilMs;
-    }
-    return atMs + left / this.speedAt(atMs);
-  }
-}
+/** Virtual time: work arrives, policies place it, replicas do it. */
+import { EventHeap } from './event-heap.ts';
+import { type Job, type ReplicaSpec, type RunningJob, SimReplica, seenBy } from './sim-replica.ts';
 
 export interface World {
   readonly nowMs: number;
@@ -291,71 +210,9 @@ export function simulate({ specs, jobs, policies, rng, deadlineMs }: SimulationO
   return [...done.values()];
 }
 
-/** The replica with those of its jobs that a balancer knows of. */
-function seenBy(replica: SimReplica, isMine: (job: Job) => boolean): SimReplica {
-  return Object.create(replica, {
-    running: { get: () => new Set([...replica.running].filter(({ job }) => isMine(job))) },
-    backlog: { get: () => replica.backlog.filter(isMine) },
-  });
-}
-
 /** Throws where there is none. */
 export function at<Item>(items: readonly Item[], index: number): Item {
   const item = items[index];
   if (item === undefined) throw new Error(`no item ${index}`);
   return item;
-}
-
-interface Event {
-  readonly atMs: number;
-  readonly order: number;
-  run(): void;
-}
-
-/** A binary heap; events of the same time come in the order in which they were added. */
-class EventHeap {
-  readonly #events: Event[] = [];
-  #order = 0;
-
-  add(atMs: number, run: () => void): void {
-    const events = this.#events;
-    events.push({ atMs, run, order: this.#order++ });
-    let child = events.length - 1;
-    while (child > 0) {
-      const parent = (child - 1) >> 1;
-      if (!this.#isBefore(child, parent)) break;
-      this.#swap(child, parent);
-      child = parent;
-    }
-  }
-
-  take(): Event | undefined {
-    const events = this.#events;
-    const [first] = events;
-    const last = events.pop();
-    if (last === undefined || events.length === 0) return first;
-    events[0] = last;
-    for (let parent = 0; ; ) {
-      let least = parent;
-      for (const child of [2 * parent + 1, 2 * parent + 2]) {
-        if (child < events.length && this.#isBefore(child, least)) least = child;
-      }
-      if (least === parent) return first;
-      this.#swap(least, parent);
-      parent = least;
-    }
-  }
-
-  #isBefore(a: number, b: number): boolean {
-    const [one, other] = [this.#events[a], this.#events[b]];
-    if (one === undefined || other === undefined) return false;
-    return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
-  }
-
-  #swap(a: number, b: number): void {
-    const [one, other] = [this.#events[a], this.#events[b]];
-    if (one === undefined || other === undefined) return;
-    this.#events[a] = other;
-    this.#events[b] = one;
-  }
 }

@@ -7,10 +7,8 @@ import { isIP } from 'node:net';
 import type { Logger } from '@imagemesh/observe';
 
 export interface Addresses {
-  /** host:port of each peer, now. */
+  /** host:port of each peer, now; names count from their first answer on. */
   readonly current: ReadonlySet<string>;
-  /** Resolves once every name has been asked for the first time, whatever the answer. */
-  readonly ready: Promise<void>;
   /** Calls `added` for each address there is and each that comes, `removed` for each that goes; returns the end of that. */
   follow(added: (address: string) => void, removed: (address: string) => void): () => void;
   close(): void;
@@ -53,7 +51,6 @@ interface Follower {
 }
 
 class ResolvedAddresses implements Addresses {
-  readonly ready: Promise<void>;
   readonly #options: AddressesOptions;
   readonly #fixed: readonly string[];
   readonly #names: readonly Name[];
@@ -70,7 +67,7 @@ class ResolvedAddresses implements Addresses {
       .filter(({ host }) => isIP(host) === 0)
       .map(({ host, port }) => ({ host, port, found: undefined, isTroubled: false }));
     this.#current = new Set(this.#fixed);
-    this.ready = Promise.all(this.#names.map((name) => this.#keepResolved(name))).then(() => {});
+    for (const name of this.#names) void this.#keepResolved(name);
   }
 
   get current(): ReadonlySet<string> {

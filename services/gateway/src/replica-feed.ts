@@ -81,7 +81,9 @@ export function createReplicaFeed({
       },
       (address) => {
         leaving.get(address)?.abort();
+        leaving.delete(address);
         listings.delete(address);
+        heardOf.delete(address);
         changed();
       },
     );

@@ -70,7 +70,6 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const meters = createMeters(metrics, { budget, admission });
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
   const addresses = createAddresses(config.balancerAddresses, { log });
-  await addresses.ready;
   const upstream = createUpstream({ addresses, log });
   const balancers = createBalancers(addresses);
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });

@@ -36,7 +36,7 @@ describe('balancers that come and go', () => {
       everyMs: 1,
       lookup: async () => hosts.map((address) => ({ address, family: 4 })),
     });
-    await addresses.ready;
+    await expect.poll(() => addresses.current.size).toBe(1);
     const runner = harness.createRunner(addresses);
     const running = runner.run(context(), source, plan([]));
     hosts = ['127.0.0.2'];
