@@ -5,7 +5,8 @@
  *   npm run bench:slow-clients [-- --rounds 4 --seconds 10 --readers 50 --json result.json]
  *
  * Quiet and crowded passes take turns; each crowded one waits until every reader has its first bytes, so that no work of theirs is
- * left. Memory is the resident size of each process, the most of any pass. Fails if a call fails.
+ * left. Memory is the resident size of each process, the most of any pass. Fails if a call fails, or a reader has
+ * no byte after 30 s.
  */
 import { setMaxListeners } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -34,6 +35,8 @@ const callers = 8;
 const bytesPerSecond = 50_000;
 const chunkBytes = 64 * 1024;
 const mebibyte = 1024 ** 2;
+/** It is the work of a second: whoever has no byte by then is held up by others. */
+const beginsWithinMs = 30_000;
 
 const photo = await photoLike(1920, 1080);
 /** Noise does not compress: 20 MB come out again. */
@@ -112,7 +115,11 @@ async function startCrowd(): Promise<{ end(): Promise<void> }> {
   for (let index = 0; index < readers; index++) {
     const { hasBegun, ended } = readSlowly(index % 2 === 0, signal);
     running.push(ended);
-    await hasBegun;
+    await inTime(hasBegun, `reader ${index + 1}`).catch(async (error: unknown) => {
+      ending.abort();
+      await Promise.allSettled(running);
+      throw error;
+    });
   }
   return {
     end: async () => {
@@ -189,6 +196,11 @@ function parts(
   send: (chunk: Uint8Array) => Promise<void>,
 ) {
   return { messages: call.messages[Symbol.asyncIterator](), send, end: () => call.end() };
+}
+
+async function inTime(begun: Promise<void>, who: string): Promise<void> {
+  const isLate = await Promise.race([begun.then(() => false), sleep(beginsWithinMs, true, { ref: false })]);
+  if (isLate) throw new Error(`${who} has no byte after ${beginsWithinMs / 1000} s: slow clients hold it up`);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
