@@ -21,7 +21,7 @@ export default defineConfig({
             'test/unit/**/*.test.ts',
             'bench/**/*.test.ts',
           ],
-          exclude: ['**/*.mesh.test.ts', '**/node_modules/**', '**/dist/**'],
+          exclude: ['**/*.{mesh,slow}.test.ts', '**/node_modules/**', '**/dist/**'],
           pool: 'forks',
           testTimeout: 15_000,
           hookTimeout: 15_000,
@@ -42,6 +42,24 @@ export default defineConfig({
           // One mesh at a time: each is six processes, and two cores are shared.
           fileParallelism: false,
           testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // Kills under load and floods: minutes, so not among what `npm test` runs.
+          name: 'slow',
+          include: [
+            'test/slow/**/*.test.ts',
+            'packages/*/src/**/*.slow.test.ts',
+            'services/*/src/**/*.slow.test.ts',
+          ],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 180_000,
           hookTimeout: 60_000,
         },
       },
