@@ -23,7 +23,7 @@ export default defineConfig({
           ],
           exclude: ['**/*.{mesh,slow}.test.ts', '**/node_modules/**', '**/dist/**'],
           pool: 'forks',
-          testTimeout: 15_000,
+          testTimeout: 30_000,
           hookTimeout: 15_000,
         },
       },

@@ -37,6 +37,8 @@ const queued = async () => {
 interface Load {
   /** Calls answered, by replica. */
   readonly answered: Map<string, number>;
+  /** Resolves once each of these has answered ten: what a replica does first may take long. */
+  reached(...replicas: readonly string[]): Promise<void>;
   /** Ends it; throws what the first call that failed threw. */
   end(): Promise<number>;
 }
@@ -57,6 +59,7 @@ function load(costMs = 20): Load {
   all.catch(() => {});
   return {
     answered,
+    reached: (...replicas) => until(async () => replicas.every((id) => (answered.get(id) ?? 0) >= 10), 30_000),
     end: async () => {
       isOver = true;
       await all;
@@ -70,8 +73,8 @@ describe('no call fails when, under load,', () => {
     const bad = await replica('bad');
     await replica('b');
     await replica('c');
-    const { end } = load();
-    await sleep(500);
+    const { end, reached } = load();
+    await reached('bad', 'b', 'c');
     bad.order({ order: 'hang' });
     await until(async () => /^no answer in \d+ ms/.test((await listed()).bad?.lastError ?? ''));
     await sleep(1500);
@@ -83,8 +86,8 @@ describe('no call fails when, under load,', () => {
     const bad = await replica('bad');
     await replica('b');
     await replica('c');
-    const { end } = load();
-    await sleep(500);
+    const { end, reached } = load();
+    await reached('bad', 'b', 'c');
     bad.order({ order: 'fail' });
     await until(async () => (await listed()).bad?.state === ReplicaState.EJECTED);
     await sleep(1000);
@@ -96,8 +99,8 @@ describe('no call fails when, under load,', () => {
     const slow = await replica('slow');
     await replica('b');
     await replica('c');
-    const { end, answered } = load();
-    await sleep(700);
+    const { end, answered, reached } = load();
+    await reached('slow', 'b', 'c');
     slow.order({ order: 'work', ms: 200 });
     await until(async () => ((await listed()).slow?.speed ?? 1) < 0.5);
     const before = answered.get('slow') ?? 0;

@@ -144,9 +144,13 @@ describe('a call', () => {
 describe('a call that is given up', () => {
   it('ends before its next operation and keeps the thread', async () => {
     replaced.length = 0;
-    const blurs: OperationInit[] = Array.from({ length: 32 }, () => ({ case: 'blur', value: {} }));
+    // Some 30 ms each: a second in all.
+    const medians: OperationInit[] = Array.from({ length: 32 }, () => ({
+      case: 'medianBlur',
+      value: { size: 7 },
+    }));
     const call = new AbortController();
-    const running = run(await png(square(1000)), blurs, asPixels, call.signal);
+    const running = run(await png(square(1000)), medians, asPixels, call.signal);
     setTimeout(() => call.abort(new MeshError('CANCELLED', 'gone')), 60);
     await expect(running).rejects.toMatchObject({ reason: 'CANCELLED' });
     const { bytes } = await run(await png(square(8)), [], asPixels);
@@ -168,16 +172,16 @@ describe('a call that is given up', () => {
 
   it('may be encoding: the thread ends only once the encoder has let go of its heap', async () => {
     replaced.length = 0;
-    const { data, ...shape } = square(800);
+    const { data, ...shape } = square(1200);
     const noise: Pixels = {
       ...shape,
       data: data.map((_, index) => (Math.imul(index, 2654435761) >>> 24) & 0xff),
     };
-    const output = create(OutputSchema, { format: Format.AVIF, effort: 6 });
+    const output = create(OutputSchema, { format: Format.AVIF, effort: 9 });
     const blur: OperationInit = { case: 'blur', value: { size: 3 } };
     const call = new AbortController();
     const running = run(await png(noise), [blur], { kind: 'encoded', output }, call.signal, () => {
-      setTimeout(() => call.abort(new MeshError('CANCELLED', 'gone')), 20);
+      setTimeout(() => call.abort(new MeshError('CANCELLED', 'gone')), 200);
     });
     await expect(running).rejects.toMatchObject({ reason: 'CANCELLED' });
     expect(replaced).toEqual(['overrun']);

@@ -72,7 +72,7 @@ export async function callThrough(pool: SessionPool, options: CallOptions = {}):
   return { bytes: Buffer.concat(chunks), replica: String(trailers['im-replica']), trailers };
 }
 
-export async function until(isTrue: () => boolean | Promise<boolean>, timeoutMs = 5000): Promise<void> {
+export async function until(isTrue: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!(await isTrue())) {
     if (performance.now() > endMs) throw new Error(`not true within ${timeoutMs} ms: ${isTrue}`);
