@@ -59,7 +59,8 @@ function load(costMs = 20): Load {
   all.catch(() => {});
   return {
     answered,
-    reached: (...replicas) => until(async () => replicas.every((id) => (answered.get(id) ?? 0) >= 10), 30_000),
+    reached: (...replicas) =>
+      until(async () => replicas.every((id) => (answered.get(id) ?? 0) >= 10), 30_000),
     end: async () => {
       isOver = true;
       await all;
