@@ -12,10 +12,11 @@ export {
 export type { MessageContext } from './headers.ts';
 export {
   createJobQueue,
-  JOB_STREAM,
   type JobDelivery,
   type JobQueue,
   type JobQueueOptions,
+  type QueuedJob,
   type Settlement,
 } from './job-queue.ts';
+export { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subjects.ts';
 export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';

@@ -1,20 +1,26 @@
 /**
- * The queue of jobs: a JetStream work queue, pulled by every gateway through one durable consumer.
+ * The queue of jobs: a JetStream work queue with a subject and a durable consumer for each priority, pulled by every
+ * gateway.
  *
  * A message is only a job's id; the record beside it says what to do and how far it is. It is acknowledged after the
  * job's end is recorded, kept by heartbeats while somebody works on it, and comes back 30 s after the last one.
  */
-import { setMaxListeners } from 'node:events';
 import { setInterval } from 'node:timers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@imagemesh/rpc';
 import { AckPolicy, DeliverPolicy, DiscardPolicy, type Msg, nanos, RetentionPolicy, StorageType } from 'nats';
 import { parseAckSubject } from './ack-subject.ts';
 import { fromHeaders, type MessageContext, toHeaders } from './headers.ts';
+import { type Consuming, consumeByPriority } from './job-consumer.ts';
+import { consumerOf, JOB_STREAM, jobSubject, PRIORITIES, type Priority } from './job-subjects.ts';
 import { isNoMessage } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
-import { pullOne } from './pull.ts';
-import { dropSettled, ensureConsumer, ensureStream } from './streams.ts';
+import { dropOtherConsumers, dropSettled, ensureConsumer, ensureStream } from './streams.ts';
+
+/** A job as the queue knows it. */
+export interface QueuedJob {
+  readonly jobId: string;
+  readonly priority: Priority;
+}
 
 /** One handing-over of a job to a worker. */
 export interface JobDelivery extends MessageContext {
@@ -35,20 +41,23 @@ export interface JobQueue {
   /** NATS_UNAVAILABLE if NATS cannot be reached: asked before work is done for a job that could not be queued. */
   checkReachable(): Promise<void>;
   /**
-   * Puts the job in the queue; again within two minutes changes nothing. QUEUE_FULL, NATS_UNAVAILABLE; it may be in
-   * the queue even so.
+   * Puts the job in the queue; again with the same `once` within two minutes changes nothing. QUEUE_FULL,
+   * NATS_UNAVAILABLE; it may be in the queue even so.
    */
-  enqueue(jobId: string, context: MessageContext): Promise<void>;
+  enqueue(job: QueuedJob, once: string, context: MessageContext): Promise<void>;
   /** Whether that message is still in the queue, waiting or being worked on. */
   holds(sequence: number): Promise<boolean>;
+  /** Whether any message of the job is. */
+  hasMessage(job: QueuedJob): Promise<boolean>;
   /**
-   * Hands jobs to the handler, at most that many at a time, until `stop` aborts; resolves when the last handler has
-   * ended. A handler that throws hands its job back. Waits for NATS where it must.
+   * Hands jobs to the handler until `stop` aborts; resolves when the last handler has ended. A handler that throws
+   * hands its job back. Waits for NATS where it must.
    */
   consume(
     handler: (delivery: JobDelivery) => Promise<Settlement>,
     options: {
-      readonly concurrency: number;
+      /** Jobs that may be worked on now; asked again and again. */
+      readonly limit: () => number;
       readonly stop: AbortSignal;
       readonly onError: (error: unknown) => void;
     },
@@ -62,9 +71,6 @@ export interface JobQueueOptions {
   readonly heartbeatMs?: number;
 }
 
-export const JOB_STREAM = 'IMAGEMESH_JOBS';
-const jobSubject = 'imagemesh.jobs.run';
-const consumerName = 'gateway';
 /** About 200,000 jobs. */
 const maxStreamBytes = 64 * 1024 ** 2;
 /** As long as the records of jobs live. */
@@ -72,12 +78,12 @@ const maxAgeMs = 7 * 24 * 3_600_000;
 const duplicateWindowMs = 120_000;
 /** Jobs worked on at once by all gateways together. */
 const maxInFlight = 4096;
-const pullExpiresMs = 10_000;
 const tidyEveryMs = 60_000;
 const afterErrorMs = 1000;
 
 export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): JobQueue {
   const { ackWaitMs = 30_000, heartbeatMs = ackWaitMs / 3 } = options;
+  const consumers = PRIORITIES.map(consumerOf);
   link.keep(async (connection, { replicas }) => {
     await ensureStream(connection, {
       name: JOB_STREAM,
@@ -90,16 +96,20 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       duplicate_window: nanos(duplicateWindowMs),
       num_replicas: replicas,
     });
-    await ensureConsumer(connection, JOB_STREAM, {
-      durable_name: consumerName,
-      deliver_policy: DeliverPolicy.All,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(ackWaitMs),
-      // Attempts are counted in the job's record: not every delivery is one.
-      max_deliver: -1,
-      max_ack_pending: maxInFlight,
-    });
-    await dropSettled(connection, JOB_STREAM, consumerName);
+    await dropOtherConsumers(connection, JOB_STREAM, consumers);
+    for (const priority of PRIORITIES) {
+      await ensureConsumer(connection, JOB_STREAM, {
+        durable_name: consumerOf(priority),
+        filter_subject: jobSubject(priority, '*'),
+        deliver_policy: DeliverPolicy.All,
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(ackWaitMs),
+        // Attempts are counted in the job's record: not every delivery is one.
+        max_deliver: -1,
+        max_ack_pending: maxInFlight,
+      });
+    }
+    await dropSettled(connection, JOB_STREAM, consumers);
   });
 
   async function handle(
@@ -147,16 +157,29 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
   async function tidy(): Promise<void> {
     if (Date.now() - tidiedMs < tidyEveryMs) return;
     tidiedMs = Date.now();
-    await link.call((connection) => dropSettled(connection, JOB_STREAM, consumerName)).catch(() => {});
+    await link.call((connection) => dropSettled(connection, JOB_STREAM, consumers)).catch(() => {});
+  }
+
+  function isThere(query: { readonly seq: number } | { readonly last_by_subj: string }): Promise<boolean> {
+    return link.call(async (connection) => {
+      const manager = await connection.jetstreamManager({ checkAPI: false, timeout: 1000 });
+      try {
+        await manager.streams.getMessage(JOB_STREAM, query);
+        return true;
+      } catch (error) {
+        if (isNoMessage(error)) return false;
+        throw error;
+      }
+    });
   }
 
   return {
     checkReachable: () => link.call(async () => {}),
-    async enqueue(jobId, context) {
+    async enqueue({ jobId, priority }, once, context) {
       try {
         await link.call((connection) =>
-          connection.jetstream().publish(jobSubject, JSON.stringify({ job_id: jobId }), {
-            msgID: jobId,
+          connection.jetstream().publish(jobSubject(priority, jobId), JSON.stringify({ job_id: jobId }), {
+            msgID: once,
             headers: toHeaders(context),
           }),
         );
@@ -168,52 +191,19 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
         });
       }
     },
-    holds: (sequence) =>
-      link.call(async (connection) => {
-        const manager = await connection.jetstreamManager({ checkAPI: false, timeout: 1000 });
-        try {
-          await manager.streams.getMessage(JOB_STREAM, { seq: sequence });
-          return true;
-        } catch (error) {
-          if (isNoMessage(error)) return false;
-          throw error;
-        }
-      }),
-    async consume(handler, { concurrency, stop, onError }) {
-      // Each worker listens, for itself and for what it waits for.
-      setMaxListeners(2 * concurrency + 10, stop);
-      async function work(): Promise<void> {
-        while (!stop.aborted) {
-          try {
-            const connection = await link.ready(stop);
-            const pulled = await pullOne(connection, {
-              stream: JOB_STREAM,
-              consumer: consumerName,
-              expiresMs: pullExpiresMs,
-              signal: stop,
-            });
-            switch (pulled.kind) {
-              case 'message':
-                await handle(pulled.message, handler, onError);
-                break;
-              case 'missing':
-                await link.remake();
-                await sleep(afterErrorMs, undefined, { signal: stop });
-                break;
-              case 'none':
-                await tidy();
-                break;
-              default:
-                pulled satisfies never;
-            }
-          } catch (error) {
-            if (stop.aborted) return;
-            onError(error);
-            await sleep(afterErrorMs, undefined, { signal: stop }).catch(() => {});
-          }
-        }
-      }
-      await Promise.all(Array.from({ length: concurrency }, work));
+    holds: (sequence) => isThere({ seq: sequence }),
+    hasMessage: ({ jobId, priority }) => isThere({ last_by_subj: jobSubject(priority, jobId) }),
+    consume(handler, { limit, stop, onError }) {
+      const consuming: Consuming = {
+        link,
+        limit,
+        stop,
+        onError,
+        onIdle: tidy,
+        handle: (message) => handle(message, handler, onError),
+        handBack: (message) => settle(message, '-NAK'),
+      };
+      return consumeByPriority(consuming);
     },
   };
 }

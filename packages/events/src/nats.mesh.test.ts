@@ -7,7 +7,9 @@ import { startNats, type TestNats } from '@imagemesh/testkit';
 import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createEventPublisher, EVENT_STREAM } from './event-publisher.ts';
-import { createJobQueue, type JobDelivery, type Settlement } from './job-queue.ts';
+import type { MessageContext } from './headers.ts';
+import { createJobQueue, type JobDelivery, type JobQueue, type Settlement } from './job-queue.ts';
+import type { Priority } from './job-subjects.ts';
 import { connectNats, type NatsLink } from './nats-link.ts';
 
 const log = createLogger({ name: 'test', level: 'silent' });
@@ -69,8 +71,16 @@ async function startSilenceable(port: number) {
 
 function consume(handler: (delivery: JobDelivery) => Promise<Settlement>, ackWaitMs = 1000, concurrency = 1) {
   const queue = createJobQueue(link, { ackWaitMs });
-  const ended = queue.consume(handler, { concurrency, stop: stopping.signal, onError: () => {} });
+  const ended = queue.consume(handler, {
+    limit: () => concurrency,
+    stop: stopping.signal,
+    onError: () => {},
+  });
   return { queue, ended };
+}
+
+function put(queue: JobQueue, jobId: string, of: MessageContext, priority: Priority = 'normal') {
+  return queue.enqueue({ jobId, priority }, jobId, of);
 }
 
 const done: Settlement = { kind: 'done' };
@@ -81,9 +91,9 @@ test('a job is delivered once, with its context, however often it is put in', as
     deliveries.push(delivery);
     return done;
   });
-  await queue.enqueue('job-1', context);
-  await queue.enqueue('job-1', context);
-  await queue.enqueue('job-2', {});
+  await put(queue, 'job-1', context);
+  await put(queue, 'job-1', context);
+  await put(queue, 'job-2', {});
   await until(() => deliveries.length === 2);
   await sleep(1500);
   expect(deliveries).toEqual([
@@ -100,7 +110,7 @@ test('a job that is worked on longer than ack_wait is kept by heartbeats', async
     await sleep(2500);
     return done;
   });
-  await queue.enqueue('job-1', context);
+  await put(queue, 'job-1', context);
   await until(() => deliveries === 1);
   expect(await queue.holds(1)).toBe(true);
   await until(async () => !(await queue.holds(1)));
@@ -121,7 +131,7 @@ test('a job handed back comes again after its delay; one whose handler throws or
     if (settlement instanceof Error) throw settlement;
     return settlement;
   });
-  await queue.enqueue('job-1', context);
+  await put(queue, 'job-1', context);
   await until(() => times.length === 4, 8000);
   const [first = 0, second = 0, third = 0, fourth = 0] = times;
   expect(second - first).toBeGreaterThanOrEqual(280);
@@ -147,12 +157,29 @@ test('no more jobs than the concurrency run at once, and stopping waits for them
     30_000,
     3,
   );
-  for (let job = 0; job < 8; job += 1) await queue.enqueue(`job-${job}`, context);
+  for (let job = 0; job < 8; job += 1) await put(queue, `job-${job}`, context);
   await until(() => running === 3);
   stopping.abort();
   await ended;
   expect(most).toBe(3);
   expect(finished).toBe(3);
+});
+
+test('jobs of a higher priority come first, and of each there is a way to tell whether it is queued', async () => {
+  const queue = createJobQueue(link);
+  for (const [at, priority] of (['low', 'normal', 'high', 'low', 'normal', 'high'] as const).entries())
+    await put(queue, `job-${at}`, context, priority);
+  expect(await queue.hasMessage({ jobId: 'job-2', priority: 'high' })).toBe(true);
+  expect(await queue.hasMessage({ jobId: 'job-2', priority: 'low' })).toBe(false);
+  const seen: string[] = [];
+  const handler = async ({ jobId }: JobDelivery) => {
+    seen.push(jobId);
+    return done;
+  };
+  void queue.consume(handler, { limit: () => 1, stop: stopping.signal, onError: () => {} });
+  await until(() => seen.length === 6);
+  expect(seen.slice(0, 2)).toEqual(['job-2', 'job-5']);
+  await until(async () => !(await queue.hasMessage({ jobId: 'job-2', priority: 'high' })));
 });
 
 test('a job taken before the server restarts is finished after it, and the queue goes on', async () => {
@@ -166,8 +193,8 @@ test('a job taken before the server restarts is finished after it, and the queue
     if (seen.length === 1) await held;
     return done;
   }, 3000);
-  await queue.enqueue('job-1', context);
-  await queue.enqueue('job-2', context);
+  await put(queue, 'job-1', context);
+  await put(queue, 'job-2', context);
   await until(() => seen.length === 1);
   await server.kill();
   await until(() => !link.isConnected);
@@ -185,23 +212,23 @@ test('a server that comes back empty is of use at once', async () => {
     seen.push(jobId);
     return done;
   });
-  await queue.enqueue('job-1', context);
+  await put(queue, 'job-1', context);
   await until(() => seen.length === 1);
   await server.kill();
   await server.wipe();
   await server.restart();
   await until(() => link.isConnected);
-  await queue.enqueue('job-2', context);
+  await put(queue, 'job-2', context);
   await until(() => seen.length === 2, 3000);
 });
 
 test('a stream deleted under the mesh is made again by the next call', async () => {
   const { queue } = consume(async () => done);
-  await queue.enqueue('job-1', context);
+  await put(queue, 'job-1', context);
   await link.call(async (connection) =>
     (await connection.jetstreamManager()).streams.delete('IMAGEMESH_JOBS'),
   );
-  await queue.enqueue('job-2', context);
+  await put(queue, 'job-2', context);
   await until(async () => !(await queue.holds(1)), 15_000);
 });
 
@@ -210,7 +237,7 @@ test('without a server a call fails within a second, and succeeds once there is 
   const queue = createJobQueue(link);
   const events = createEventPublisher(link, { source: '/imagemesh/gateway/a' });
   await until(() => !link.isConnected);
-  for (const call of [() => queue.enqueue('job-1', context), () => queue.checkReachable()]) {
+  for (const call of [() => put(queue, 'job-1', context), () => queue.checkReachable()]) {
     const began = Date.now();
     await expect(call()).rejects.toMatchObject({ reason: 'NATS_UNAVAILABLE', code: 'unavailable' });
     expect(Date.now() - began).toBeLessThan(1000);
@@ -218,7 +245,7 @@ test('without a server a call fails within a second, and succeeds once there is 
   events.offer({ subject: 'job', verb: 'x', id: 'a', schema: JobEventSchema, data: create(JobEventSchema) });
   await server.restart();
   await until(() => link.isConnected, 3000);
-  await queue.enqueue('job-1', context);
+  await put(queue, 'job-1', context);
 });
 
 test('a server that hangs counts as down', async () => {
@@ -226,13 +253,13 @@ test('a server that hangs counts as down', async () => {
   const slow = connectNats({ url: between.url, name: 'test', log });
   try {
     const queue = createJobQueue(slow);
-    await queue.enqueue('job-1', context);
+    await put(queue, 'job-1', context);
     between.silence(true);
     const began = Date.now();
-    await expect(queue.enqueue('job-2', context)).rejects.toMatchObject({ reason: 'NATS_UNAVAILABLE' });
+    await expect(put(queue, 'job-2', context)).rejects.toMatchObject({ reason: 'NATS_UNAVAILABLE' });
     expect(Date.now() - began).toBeLessThan(1600);
     between.silence(false);
-    await queue.enqueue('job-3', context);
+    await put(queue, 'job-3', context);
   } finally {
     await slow.close();
     between.close();

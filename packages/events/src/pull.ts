@@ -13,7 +13,7 @@ export type Pulled =
 export interface PullOptions {
   readonly stream: string;
   readonly consumer: string;
-  /** The server answers "none" after this long. */
+  /** The server answers "none" after this long; 0: at once. */
   readonly expiresMs: number;
   /** Ends the wait with "none". A message on its way comes back to somebody after the consumer's ack_wait. */
   readonly signal: AbortSignal;
@@ -37,7 +37,9 @@ export function pullOne(connection: NatsConnection, options: PullOptions): Promi
     try {
       connection.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
-        JSON.stringify({ batch: 1, expires: nanos(expiresMs) }),
+        JSON.stringify(
+          expiresMs === 0 ? { batch: 1, no_wait: true } : { batch: 1, expires: nanos(expiresMs) },
+        ),
         { reply: inbox },
       );
     } catch (error) {

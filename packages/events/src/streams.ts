@@ -37,6 +37,18 @@ export async function ensureConsumer(
   await consumers.update(stream, config.durable_name, config);
 }
 
+/** Deletes consumers of that stream but these: a work queue takes none that overlaps with one of an earlier release. */
+export async function dropOtherConsumers(
+  connection: NatsConnection,
+  stream: string,
+  wanted: readonly string[],
+): Promise<void> {
+  const { consumers } = await connection.jetstreamManager({ checkAPI: false, timeout: timeoutMs });
+  for await (const { name } of consumers.list(stream)) {
+    if (!wanted.includes(name)) await consumers.delete(stream, name);
+  }
+}
+
 /** Messages that one `dropSettled` deletes at most; the others wait for the next connection. */
 const maxDropped = 1000;
 
@@ -48,16 +60,21 @@ const maxDropped = 1000;
 export async function dropSettled(
   connection: NatsConnection,
   stream: string,
-  consumer: string,
+  consumers: readonly string[],
 ): Promise<void> {
-  const { consumers, streams } = await connection.jetstreamManager({ checkAPI: false, timeout: timeoutMs });
-  const floor = (await consumers.info(stream, consumer)).ack_floor.stream_seq;
-  const { state } = await streams.info(stream);
+  const manager = await connection.jetstreamManager({ checkAPI: false, timeout: timeoutMs });
+  const { state } = await manager.streams.info(stream);
   if (state.messages === 0) return;
+  let floor = state.last_seq;
+  for (const consumer of consumers) {
+    const { ack_floor, num_pending, num_ack_pending } = await manager.consumers.info(stream, consumer);
+    // One that has nothing left is done with all that the stream had.
+    if (num_pending + num_ack_pending > 0) floor = Math.min(floor, ack_floor.stream_seq);
+  }
   const end = Math.min(floor, state.first_seq + maxDropped - 1);
   for (let seq = state.first_seq; seq <= end; seq += 1) {
     try {
-      await streams.deleteMessage(stream, seq, false);
+      await manager.streams.deleteMessage(stream, seq, false);
     } catch (error) {
       // Of the messages between, most are gone.
       if (serverCode(error) === undefined) throw error;

@@ -11,5 +11,5 @@ export {
 export { ANONYMOUS, type Claims, openClaims } from './claims.ts';
 export { isImageId } from './file-layout.ts';
 export { type NatsRecordsOptions, openNatsRecords, type RecordLink } from './nats-records.ts';
-export type { Codec, Entry, RecordStore } from './records.ts';
+export type { Change, Codec, Entry, Follower, RecordFeed, RecordStore } from './records.ts';
 export { createUlids, isUlid, ulidTime } from './ulid.ts';

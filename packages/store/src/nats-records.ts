@@ -20,8 +20,6 @@ export interface NatsRecordsOptions<Value> {
   readonly ttlMs?: number;
   /** Size of the bucket; beyond it, writes are STORE_FULL. Default 256 MiB. */
   readonly maxBytes?: number;
-  /** Watches at once. Default 1024. */
-  readonly maxWatchers?: number;
 }
 
 const weekMs = 7 * 24 * 3_600_000;
@@ -33,9 +31,8 @@ export function openNatsRecords<Value>(
   link: RecordLink,
   options: NatsRecordsOptions<Value>,
 ): RecordStore<Value> {
-  const { bucket, codec, ttlMs = weekMs, maxBytes = 256 * 1024 ** 2, maxWatchers = 1024 } = options;
+  const { bucket, codec, ttlMs = weekMs, maxBytes = 256 * 1024 ** 2 } = options;
   const buckets = new WeakMap<NatsConnection, Promise<KV>>();
-  const feed = createRecordFeed<Value>({ link, bucketOf, read, get, maxWatchers });
 
   // Direct reads may come from a copy that lags; a write must be seen by the next read.
   const settings = { history: 1, allow_direct: false, timeout: 1000 };
@@ -88,10 +85,7 @@ export function openNatsRecords<Value>(
       checkKey(key);
       return write((records) => records.update(key, codec.encode(value), revision));
     },
-    watch: (key, signal) => {
-      checkKey(key);
-      return feed.watch(key, signal);
-    },
+    follow: (follower, signal) => createRecordFeed({ link, bucket, bucketOf, codec }, follower, signal),
   };
 }
 

@@ -1,136 +1,129 @@
 /**
- * All changes of a bucket, read once and handed to everybody who watches a key: a thousand watchers cost the server one
- * consumer. The feed begins with the first watcher and stays until its connection is lost.
+ * Every record of a bucket and every change of it, in the order of revisions, through one consumer in the server. The
+ * connection may be lost and the process late: it goes on after the last revision it has seen.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@imagemesh/rpc';
-import { type KV, type KvEntry, KvWatchInclude, type NatsConnection } from 'nats';
+import type { KV, KvEntry, NatsConnection } from 'nats';
 import type { RecordLink } from './nats-records.ts';
-import type { Entry } from './records.ts';
+import type { Codec, Follower, RecordFeed } from './records.ts';
 
 export interface RecordFeedOptions<Value> {
   readonly link: Pick<RecordLink, 'call'>;
+  readonly bucket: string;
   readonly bucketOf: (connection: NatsConnection) => Promise<KV>;
-  readonly read: (entry: KvEntry) => Entry<Value> | undefined;
-  readonly get: (key: string) => Promise<Entry<Value> | undefined>;
-  readonly maxWatchers: number;
+  readonly codec: Codec<Value>;
 }
 
-export interface RecordFeed<Value> {
-  watch(key: string, signal: AbortSignal): AsyncIterable<Entry<Value>>;
+const retryMs = 250;
+const catchUpMs = 1000;
+/** Of a feed that has missed something without a word, the watch is begun again after this long, twice at most. */
+const checkEveryMs = 10_000;
+
+/** What is in the bucket: when it was made, and the revision of its last change. */
+interface BucketState {
+  readonly created: string;
+  readonly lastRevision: number;
+  readonly isEmpty: boolean;
 }
 
-/** Changes kept for a slow watcher; beyond, the oldest go. */
-const maxBehind = 64;
-/** A watcher looks for itself this often, should the feed have missed something. */
-const recheckMs = 10_000;
+export function createRecordFeed<Value>(
+  { link, bucket, bucketOf, codec }: RecordFeedOptions<Value>,
+  follower: Follower<Value>,
+  signal: AbortSignal,
+): RecordFeed {
+  let created = '';
+  let revision = 0;
+  let stopWatch: () => void = () => {};
+  const waiting = new Set<() => void>();
+  signal.addEventListener('abort', () => stopWatch(), { once: true });
+  void keepFollowing();
+  const timer = setInterval(() => void check(), checkEveryMs);
+  timer.unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
 
-interface Watcher<Value> {
-  readonly behind: Entry<Value>[];
-  failure: MeshError | undefined;
-  wake: () => void;
-}
-
-export function createRecordFeed<Value>(options: RecordFeedOptions<Value>): RecordFeed<Value> {
-  const { link, bucketOf, read, get, maxWatchers } = options;
-  const watchers = new Map<string, Set<Watcher<Value>>>();
-  let count = 0;
-  let started: Promise<void> | undefined;
-
-  /** Resolves when every change from now on is handed out. */
-  async function start(): Promise<void> {
-    const changes = await link.call(async (connection) =>
-      (await bucketOf(connection)).watch({ include: KvWatchInclude.UpdatesOnly }),
-    );
-    void (async () => {
+  async function keepFollowing(): Promise<void> {
+    while (!signal.aborted) {
       try {
+        const changes = await begin();
         for await (const change of changes) hand(change);
       } catch {
-        // Said to the watchers below.
+        // Said to the follower below.
       } finally {
-        started = undefined;
-        endAll();
+        stopWatch = () => {};
+        follower.lost();
       }
-    })();
-  }
-
-  function hand(change: KvEntry): void {
-    const those = watchers.get(change.key);
-    if (those === undefined) return;
-    const entry = read(change);
-    if (entry === undefined) return;
-    for (const watcher of those) {
-      if (watcher.behind.length === maxBehind) watcher.behind.shift();
-      watcher.behind.push(entry);
-      watcher.wake();
+      await sleep(retryMs, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 
-  function endAll(): void {
-    for (const those of watchers.values()) {
-      for (const watcher of those) {
-        watcher.failure = new MeshError('NATS_UNAVAILABLE', 'the connection to NATS was lost; watch again');
-        watcher.wake();
-      }
+  /** A watch from the last revision on; from nothing where the bucket is another one than before. */
+  async function begin(): Promise<AsyncIterable<KvEntry>> {
+    const state = await stateOf();
+    if (state.created !== created || state.lastRevision < revision) {
+      created = state.created;
+      revision = 0;
+      follower.reset();
     }
+    const changes = await link.call(async (connection) =>
+      (await bucketOf(connection)).watch(revision === 0 ? {} : { resumeFromRevision: revision + 1 }),
+    );
+    stopWatch = () => changes.stop();
+    if (signal.aborted) changes.stop();
+    return changes;
   }
 
-  function enter(key: string): Watcher<Value> {
-    if (count >= maxWatchers) {
-      throw new MeshError('QUEUE_FULL', `${maxWatchers} watches are open, the most there may be`);
-    }
-    count += 1;
-    const watcher: Watcher<Value> = { behind: [], failure: undefined, wake: () => {} };
-    const those = watchers.get(key) ?? new Set();
-    watchers.set(key, those.add(watcher));
-    return watcher;
+  function hand({ key, revision: at, operation, value, created: time }: KvEntry): void {
+    if (at <= revision) return;
+    revision = at;
+    const bytes = operation === 'PUT' ? value : undefined;
+    follower.change({
+      key,
+      revision: at,
+      bytes,
+      timeMs: time.getTime(),
+      decode: () => (bytes === undefined ? undefined : codec.decode(bytes)),
+    });
+    for (const wake of waiting) wake();
   }
 
-  function leave(key: string, watcher: Watcher<Value>): void {
-    count -= 1;
-    const those = watchers.get(key);
-    those?.delete(watcher);
-    if (those?.size === 0) watchers.delete(key);
+  function stateOf(): Promise<BucketState> {
+    return link.call(async (connection) => {
+      const { streams } = await connection.jetstreamManager({ checkAPI: false, timeout: catchUpMs });
+      const info = await streams.info(`KV_${bucket}`);
+      const { messages, last_seq: lastRevision } = info.state;
+      return { created: String(info.created), lastRevision, isEmpty: messages === 0 };
+    });
+  }
+
+  async function check(): Promise<void> {
+    const before = revision;
+    const state = await stateOf().catch(() => undefined);
+    if (state === undefined || state.isEmpty || state.lastRevision <= revision) return;
+    await sleep(catchUpMs, undefined, { signal, ref: false }).catch(() => {});
+    if (revision === before) stopWatch();
   }
 
   return {
-    async *watch(key, signal) {
-      const watcher = enter(key);
-      try {
-        started ??= start().catch((error) => {
-          started = undefined;
-          throw error;
-        });
-        await started;
-        let revision = 0;
-        let next = await get(key);
-        while (!signal.aborted) {
-          if (next !== undefined && next.revision > revision) {
-            revision = next.revision;
-            yield next;
-          }
-          if (watcher.behind.length === 0 && watcher.failure === undefined) await change(watcher, signal);
-          if (watcher.failure !== undefined) throw watcher.failure;
-          next = watcher.behind.shift() ?? (signal.aborted ? undefined : await get(key));
+    async caughtUp() {
+      const state = await stateOf();
+      if (state.isEmpty) return;
+      const isThere = () => created === state.created && revision >= state.lastRevision;
+      if (isThere()) return;
+      await new Promise<void>((resolve, reject) => {
+        const late = setTimeout(() => {
+          waiting.delete(look);
+          reject(new MeshError('NATS_UNAVAILABLE', 'the jobs are still being read from NATS; ask again'));
+        }, catchUpMs);
+        function look(): void {
+          if (!isThere()) return;
+          clearTimeout(late);
+          waiting.delete(look);
+          resolve();
         }
-      } finally {
-        leave(key, watcher);
-      }
+        waiting.add(look);
+        look();
+      });
     },
   };
-}
-
-/** Waits for a change, the end of the connection or of the watch, or the time to look again. */
-function change<Value>(watcher: Watcher<Value>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wake);
-      watcher.wake = () => {};
-      resolve();
-    };
-    const timer = setTimeout(wake, recheckMs);
-    signal.addEventListener('abort', wake, { once: true });
-    watcher.wake = wake;
-    if (signal.aborted) wake();
-  });
 }

@@ -13,6 +13,34 @@ export interface Entry<Value> {
   readonly revision: number;
 }
 
+/** A record as it is after a change. */
+export interface Change<Value> {
+  readonly key: string;
+  readonly revision: number;
+  /** As encoded; undefined if the record was deleted. */
+  readonly bytes: Uint8Array | undefined;
+  /** When it was written, by the server's clock, in ms since the epoch. */
+  readonly timeMs: number;
+  decode(): Value | undefined;
+}
+
+/** Who follows all records. Called in the order of revisions, never at the same time; must not throw. */
+export interface Follower<Value> {
+  /** Nothing of before is there any more: the server lost its data. */
+  reset(): void;
+  change(change: Change<Value>): void;
+  /** The connection was lost; changes go on, none missed, when it is back. */
+  lost(): void;
+}
+
+export interface RecordFeed {
+  /**
+   * Resolves when the follower has every write that had ended before. NATS_UNAVAILABLE without its server, or if it
+   * takes more than a second: records are still being read.
+   */
+  caughtUp(): Promise<void>;
+}
+
 /**
  * Keys are 1 to 128 of A-Z a-z 0-9 _ -. Without its server every call is NATS_UNAVAILABLE within a second; a write
  * that ends so may have happened.
@@ -23,10 +51,6 @@ export interface RecordStore<Value> {
   get(key: string): Promise<Entry<Value> | undefined>;
   /** The new revision; undefined if the record is no longer at that revision, and nothing changed. */
   update(key: string, value: Value, revision: number): Promise<number | undefined>;
-  /**
-   * The record as it is now, if it exists, then each change; a consumer that is 64 changes behind misses the oldest.
-   * Ends when the signal aborts or the consumer stops; throws NATS_UNAVAILABLE when the connection is lost,
-   * QUEUE_FULL over the limit of watchers.
-   */
-  watch(key: string, signal: AbortSignal): AsyncIterable<Entry<Value>>;
+  /** Hands the follower every record there is, then each change, until the signal aborts. */
+  follow(follower: Follower<Value>, signal: AbortSignal): RecordFeed;
 }

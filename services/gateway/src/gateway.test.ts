@@ -140,7 +140,7 @@ describe('what is not served', () => {
     };
     await expect(images.listImages({})).rejects.toMatchObject(refusal);
     const jobs = createGrpcClient(JobService, gateway.address);
-    const watching = jobs.watchJobs({} as never);
+    const watching = jobs.watchEvents({} as never);
     await expect(watching[Symbol.asyncIterator]().next()).rejects.toMatchObject({
       reason: 'NOT_IMPLEMENTED',
     });

@@ -33,7 +33,8 @@ import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
-import { createJobs, createNoJobs, type Jobs } from './jobs/jobs.ts';
+import { createJobs, type Jobs } from './jobs/jobs.ts';
+import { createNoJobs } from './jobs/no-jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
 import { createMeasurements } from './measurements.ts';
 import { createMemoryBudget } from './memory-budget.ts';
@@ -213,6 +214,6 @@ function openJobs({ calls }: Config, parts: JobParts): Jobs {
     records: openNatsRecords(link, jobBucket),
     requests: openNatsRecords(link, requestBucket),
     queue: createJobQueue(link),
-    concurrency: calls.jobConcurrency,
+    limit: () => calls.jobConcurrency,
   });
 }

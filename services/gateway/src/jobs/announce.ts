@@ -6,20 +6,35 @@ import type { EventPublisher } from '@imagemesh/events';
 import { parseTraceparent } from '@imagemesh/observe';
 import type { JobRecord } from './record.ts';
 
-/** Publishes it; again is harmless: the stream takes it once. A job that has not ended, or was cancelled, has none. */
+/** Publishes it; again is harmless: the stream takes it once. A job that has not ended has none. */
 export async function announce(events: EventPublisher, record: JobRecord): Promise<void> {
-  const { state, id } = record.job;
-  if (state !== JobState.SUCCEEDED && state !== JobState.FAILED) return;
+  const { state, id, retries } = record.job;
+  const verb = verbOf(state);
+  if (verb === undefined) return;
   await events.publish({
     subject: 'job',
-    verb: state === JobState.SUCCEEDED ? 'completed' : 'failed',
-    id,
+    verb,
+    // A job that was retried ends again: once for each time.
+    id: retries === 0 ? id : `${id}-${retries}`,
     schema: JobEventSchema,
     data: toJobEvent(record),
     once: true,
     trace: parseTraceparent(record.traceparent),
     requestId: record.requestId,
   });
+}
+
+function verbOf(state: JobState): string | undefined {
+  switch (state) {
+    case JobState.SUCCEEDED:
+      return 'completed';
+    case JobState.FAILED:
+      return 'failed';
+    case JobState.CANCELLED:
+      return 'cancelled';
+    default:
+      return undefined;
+  }
 }
 
 export function toJobEvent({ job }: JobRecord): JobEvent {

@@ -1,6 +1,7 @@
 /** Makes a job: checks it, records it, puts it in the queue. */
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import {
   type CreateJobRequest,
   type Image,
@@ -14,6 +15,7 @@ import type { JobQueue } from '@imagemesh/events';
 import { formatTraceparent, type TraceContext } from '@imagemesh/observe';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import { type Claims, createUlids, isImageId, type RecordStore } from '@imagemesh/store';
+import { enqueue } from './enqueue.ts';
 import { type JobRecord, type RequestRecord, requestDigest, requestKey } from './record.ts';
 import { newRecord } from './transitions.ts';
 
@@ -49,13 +51,14 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
 
   return async (call, request) => {
     const variants = nameVariants(request.variants);
-    const digest = requestDigest(imageIdOf(request), variants, request.labels);
+    const digest = requestDigest(imageIdOf(request), variants, request);
     const key = request.requestId === '' ? undefined : requestKey(call.owner, request.requestId);
     const known = key === undefined ? undefined : (await requests.get(key))?.value;
     if (known !== undefined) {
       const job = await resume(call, request.requestId, known, digest);
       if (job !== undefined) return job;
     }
+    checkDeadline(request, now());
     // Before anything is stored for a job that could not be queued.
     if (key === undefined) await queue.checkReachable();
 
@@ -72,6 +75,8 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       source,
       variants,
       labels: request.labels,
+      priority: request.priority,
+      deadline: request.deadline,
       clientRequestId: request.requestId,
       requestId: call.requestId,
       traceparent: formatTraceparent(call.trace),
@@ -79,7 +84,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
     });
     const isNew = (await records.create(id, record)) !== undefined;
     const { value } = isNew ? { value: record } : ((await records.get(id)) ?? { value: record });
-    await enqueue(call, value.job);
+    await enqueueNew(call, value.job);
     return value.job;
   };
 
@@ -92,7 +97,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
   ): Promise<Job | undefined> {
     if (knownDigest !== digest) throw requestIdReused(requestId);
     const job = (await records.get(jobId))?.value.job;
-    if (job !== undefined) await enqueue(call, job);
+    if (job !== undefined) await enqueueNew(call, job);
     return job;
   }
 
@@ -114,9 +119,14 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
   }
 
   /** A job that nobody has begun may have no message; a second message does no harm (see run.ts). */
-  async function enqueue({ trace, requestId }: JobCall, { id, state, attempts }: Job): Promise<void> {
-    if (state === JobState.QUEUED && attempts === 0) await queue.enqueue(id, { trace, requestId });
+  async function enqueueNew(call: JobCall, job: Job): Promise<void> {
+    if (job.state === JobState.QUEUED && job.attempts === 0) await enqueue(queue, job, call);
   }
+}
+
+function checkDeadline({ deadline }: CreateJobRequest, nowMs: number): void {
+  if (deadline !== undefined && timestampMs(deadline) <= nowMs)
+    throw invalidField('deadline', 'must be in the future');
 }
 
 /** The variants with a name each: "0", "1", … by position where they have none. INVALID_REQUEST if two are the same. */

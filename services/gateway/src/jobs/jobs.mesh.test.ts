@@ -1,158 +1,40 @@
-/** Jobs against a real nats-server. Longer than most: every test needs the same server, gateways and ledger of runs. */
-import { createHash } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
+/** Runs of jobs against a real nats-server. Longer than most: every test needs the same server and ledger of runs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
-import {
-  CreateJobRequestSchema,
-  type Image,
-  ImageSchema,
-  type Job,
-  JobState,
-  type Variant,
-} from '@imagemesh/api';
-import {
-  connectNats,
-  createEventPublisher,
-  createJobQueue,
-  EVENT_STREAM,
-  JOB_STREAM,
-  type NatsLink,
-} from '@imagemesh/events';
-import { createLogger, newTrace } from '@imagemesh/observe';
+import { CreateJobRequestSchema, type Job, JobState, type Variant } from '@imagemesh/api';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
-import { type Claims, openNatsRecords } from '@imagemesh/store';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createJobs, type Jobs, type RunVariant } from './jobs.ts';
-import { jobBucket, requestBucket } from './record.ts';
-
-const log = createLogger({ name: 'test', level: 'silent' });
-const signal = new AbortController().signal;
-setMaxListeners(200, signal);
-const call = { owner: 'anonymous', requestId: 'r-1', trace: newTrace(), signal };
+import {
+  call,
+  claims,
+  createJobHarness,
+  emptied,
+  events,
+  finished,
+  type GatewayOptions,
+  type JobHarness,
+  persistently,
+  quick,
+  request,
+  toImage,
+} from '../testing/job-harness.ts';
+import type { RunVariant } from './jobs.ts';
 
 let server: TestNats;
-const gateways: Gateway[] = [];
-
-interface Gateway {
-  readonly link: NatsLink;
-  readonly jobs: Jobs;
-  /** As if it were killed: no more words to NATS, nothing handed back. */
-  kill(): Promise<void>;
-}
+let harness: JobHarness;
+const startGateway = (runVariant: RunVariant, options?: GatewayOptions) =>
+  harness.startGateway(runVariant, options);
 
 beforeEach(async () => {
   server = await startNats();
+  harness = createJobHarness(server.url);
 });
 
 afterEach(async () => {
-  for (const { jobs, link } of gateways.splice(0)) {
-    await jobs.close(500);
-    await link.close();
-  }
+  await harness.stop();
   await server.stop();
 });
-
-/** Claims in memory: those on disk have tests of their own. */
-function createMemoryClaims(): Claims {
-  const held = new Map<string, Image>();
-  return {
-    add: async (owner, image) => {
-      const claim = held.get(owner + image.id) ?? image;
-      held.set(owner + image.id, claim);
-      return claim;
-    },
-    get: async (owner, id) => held.get(owner + id),
-  };
-}
-
-const claims = createMemoryClaims();
-const toImage = (text: string) =>
-  create(ImageSchema, {
-    id: createHash('sha256').update(text).digest('hex'),
-    info: { width: 1, height: 1, sizeBytes: BigInt(text.length) },
-  });
-
-function startGateway(runVariant: RunVariant, { ackWaitMs = 1000, concurrency = 2 } = {}): Gateway {
-  const link = connectNats({ url: server.url, name: 'test', log });
-  const jobs = createJobs({
-    records: openNatsRecords(link, jobBucket),
-    requests: openNatsRecords(link, requestBucket),
-    queue: createJobQueue(link, { ackWaitMs }),
-    events: createEventPublisher(link, { source: '/imagemesh/gateway/test' }),
-    claims,
-    log,
-    concurrency,
-    gatewayId: `gateway-${gateways.length}`,
-    storeImage: async (_call, bytes) => claims.add('anonymous', toImage(Buffer.from(bytes).toString())),
-    checkVariants: async (_call, _info, variants) => {
-      const bad = variants.findIndex(({ name }) => name === 'bad');
-      if (bad >= 0) throw new MeshError('OPERATION_OUT_OF_BOUNDS', `variants[${bad}] is bad`);
-    },
-    runVariant,
-  });
-  const gateway = {
-    link,
-    jobs,
-    async kill() {
-      gateways.splice(gateways.indexOf(gateway), 1);
-      await link.close();
-      void jobs.close(0);
-    },
-  };
-  gateways.push(gateway);
-  return gateway;
-}
-
-const quick: RunVariant = async (_call, source, { name }) => toImage(`${source.id} ${name}`);
-
-const request = (names: readonly string[] = ['small'], requestId = '') =>
-  create(CreateJobRequestSchema, {
-    requestId,
-    source: { source: { case: 'data', value: Buffer.from('picture') } },
-    variants: names.map((name) => ({ name })),
-    labels: { album: 'summer' },
-  });
-
-async function finished({ jobs }: Gateway, jobId: string): Promise<Job> {
-  let last: Job | undefined;
-  for await (const job of jobs.watch(call, jobId, 0n)) last = job;
-  if (last === undefined) throw new Error('no job was seen');
-  return last;
-}
-
-async function persistently<Result>(run: () => Promise<Result>): Promise<Result> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return await run();
-    } catch (error) {
-      if (tries > 40) throw error;
-      await sleep(250);
-    }
-  }
-}
-
-async function events({ link }: Gateway): Promise<string[]> {
-  return link.call(async (connection) => {
-    const { streams } = await connection.jetstreamManager();
-    const { state } = await streams.info(EVENT_STREAM, { subjects_filter: '>' });
-    return Object.entries(state.subjects ?? {}).map(([subject, count]) => `${subject} ${count}`);
-  });
-}
-
-/** Messages that somebody will get, or has. */
-async function queued({ link }: Gateway): Promise<number> {
-  return link.call(async (connection) => {
-    const { consumers } = await connection.jetstreamManager();
-    const { num_pending, num_ack_pending } = await consumers.info(JOB_STREAM, 'gateway');
-    return num_pending + num_ack_pending;
-  });
-}
-
-async function emptied(gateway: Gateway): Promise<void> {
-  await persistently(async () => expect(await queued(gateway)).toBe(0));
-}
 
 test('a job is queued, runs, gets its results one by one and ends in one event', async () => {
   const gateway = startGateway(quick);

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@imagemesh/rpc';
 import type { Entry, RecordStore } from '@imagemesh/store';
 import type { JobRecord } from './record.ts';
+import { isFinal } from './transitions.ts';
 
 export interface Lease {
   /** The record as this run last wrote it. */
@@ -16,9 +17,16 @@ export interface Lease {
   change(step: (record: JobRecord) => JobRecord): Promise<void>;
 }
 
-/** Another run has the job now, or the job is gone. */
+/** Another run has the job now, its owner has cancelled it, or it is gone. */
 export class JobLost extends Error {
   override readonly name = 'JobLost';
+  /** The job as it is now, where it has ended. */
+  readonly ended: JobRecord | undefined;
+
+  constructor(message: string, ended?: JobRecord) {
+    super(message);
+    this.ended = ended;
+  }
 }
 
 export interface LeaseOptions {
@@ -66,11 +74,15 @@ export async function takeLease({ records, entry, begin, signal }: LeaseOptions)
       return true;
     }
     const found = await persistently(() => records.get(id));
-    if (found === undefined || found.value.run?.token !== token)
-      throw new JobLost(`job ${id} is another run's`);
-    current = found;
+    if (found === undefined) throw new JobLost(`job ${id} is gone`);
+    const { job, run } = found.value;
     // The write had happened, and only its answer was lost.
-    return found.value.job.sequence === next.job.sequence;
+    const isWritten =
+      run?.token === token && job.sequence === next.job.sequence && job.state === next.job.state;
+    if (!isWritten && isFinal(job.state)) throw new JobLost(`job ${id} has ended`, found.value);
+    if (run?.token !== token) throw new JobLost(`job ${id} is another run's`);
+    current = found;
+    return isWritten;
   }
 
   async function persistently<Result>(exchange: () => Promise<Result>): Promise<Result> {

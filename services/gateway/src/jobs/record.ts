@@ -1,7 +1,18 @@
 /** What is kept of a job, and of a request_id, in NATS. */
 import { createHash } from 'node:crypto';
 import { fromJson, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { type Image, ImageSchema, type Job, JobSchema, type Variant, VariantSchema } from '@imagemesh/api';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import {
+  type CreateJobRequest,
+  type Image,
+  ImageSchema,
+  type Job,
+  JobPriority,
+  JobSchema,
+  type JobState,
+  type Variant,
+  VariantSchema,
+} from '@imagemesh/api';
 import { errorDetails } from '@imagemesh/rpc';
 import type { Codec, NatsRecordsOptions } from '@imagemesh/store';
 
@@ -34,16 +45,28 @@ export interface RequestRecord {
   readonly digest: string;
 }
 
+/** What lists need of a job. */
+export interface JobSummary {
+  readonly owner: string;
+  readonly state: JobState;
+  readonly labels: Readonly<Record<string, string>>;
+  /** In ms since the epoch. */
+  readonly deadlineMs?: number;
+}
+
 const jsonOptions = { registry: errorDetails };
 
+/** Two lines of JSON: the summary, which is read of every job at every change, and the record. */
 const jobCodec: Codec<JobRecord> = {
-  encode({ job, source, ...rest }) {
+  encode(record) {
+    const { job, source, ...rest } = record;
     const value = { ...rest, source: toJson(ImageSchema, source), job: toJson(JobSchema, job, jsonOptions) };
-    return Buffer.from(JSON.stringify(value));
+    return Buffer.from(`${JSON.stringify(toSummary(record))}\n${JSON.stringify(value)}`);
   },
   decode(bytes) {
+    const text = Buffer.from(bytes).toString();
     // A parse boundary: written by `encode`, by this release or one before; fromJson checks the messages.
-    const value = JSON.parse(Buffer.from(bytes).toString()) as Omit<JobRecord, 'job' | 'source'> & {
+    const value = JSON.parse(text.slice(text.indexOf('\n') + 1)) as Omit<JobRecord, 'job' | 'source'> & {
       readonly job: JsonValue;
       readonly source: JsonValue;
     };
@@ -56,19 +79,34 @@ const jobCodec: Codec<JobRecord> = {
   },
 };
 
+function toSummary({ owner, job }: JobRecord): JobSummary {
+  const { state, labels, deadline } = job;
+  return { owner, state, labels, ...(deadline && { deadlineMs: timestampMs(deadline) }) };
+}
+
+/** The summary of an encoded job. */
+export function readSummary(bytes: Uint8Array): JobSummary {
+  const end = bytes.indexOf(newline);
+  if (end < 0) return toSummary(jobCodec.decode(bytes));
+  // A parse boundary: written by `encode`.
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, end).toString()) as JobSummary;
+}
+
 const requestCodec: Codec<RequestRecord> = {
   encode: (value) => Buffer.from(JSON.stringify(value)),
   // A parse boundary: written by `encode`.
   decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as RequestRecord,
 };
 
-const weekMs = 7 * 24 * 3_600_000;
+/** A job is kept this long after its last change. */
+export const jobTtlMs = 7 * 24 * 3_600_000;
+const newline = 10;
 
 /** Jobs by id. */
 export const jobBucket: NatsRecordsOptions<JobRecord> = {
   bucket: 'imagemesh_jobs',
   codec: jobCodec,
-  ttlMs: weekMs,
+  ttlMs: jobTtlMs,
   maxBytes: 256 * 1024 ** 2,
 };
 
@@ -76,7 +114,7 @@ export const jobBucket: NatsRecordsOptions<JobRecord> = {
 export const requestBucket: NatsRecordsOptions<RequestRecord> = {
   bucket: 'imagemesh_requests',
   codec: requestCodec,
-  ttlMs: weekMs,
+  ttlMs: jobTtlMs,
   maxBytes: 64 * 1024 ** 2,
 };
 
@@ -89,12 +127,15 @@ export function requestKey(owner: string, requestId: string): string {
 export function requestDigest(
   imageId: string,
   variants: readonly Variant[],
-  labels: Readonly<Record<string, string>>,
+  { labels, priority, deadline }: Pick<CreateJobRequest, 'labels' | 'priority' | 'deadline'>,
 ): string {
   const canonical: JsonObject = {
     imageId,
     variants: variants.map((variant) => toJson(VariantSchema, variant)),
     labels: Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)),
+    // Left out where it says nothing: the digest of such a request stays what it was.
+    ...(priority !== JobPriority.UNSPECIFIED && { priority }),
+    ...(deadline && { deadlineMs: timestampMs(deadline) }),
   };
   return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
 }

@@ -8,13 +8,29 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Image, Variant } from '@imagemesh/api';
 import type { EventPublisher, JobDelivery, JobQueue, Settlement } from '@imagemesh/events';
 import { childOf, type Logger, newTrace, parseTraceparent, type TraceContext } from '@imagemesh/observe';
-import { createCallSignal, type Deadline, deadlineIn, MeshError, toMeshError } from '@imagemesh/rpc';
+import {
+  createCallSignal,
+  type Deadline,
+  deadlineExceeded,
+  deadlineIn,
+  MeshError,
+  toMeshError,
+} from '@imagemesh/rpc';
 import type { Claims, Entry, RecordStore } from '@imagemesh/store';
 import { afterFailure, maxAttempts } from './after-failure.ts';
 import { announce } from './announce.ts';
 import { JobLost, type Lease, takeLease } from './lease.ts';
 import type { JobRecord } from './record.ts';
-import { addResult, begin, fail, isFinal, missingVariants, putOff, succeed } from './transitions.ts';
+import {
+  addResult,
+  begin,
+  fail,
+  isFinal,
+  missingVariants,
+  putOff,
+  succeed,
+  timeLeftMs,
+} from './transitions.ts';
 
 /** The call that a variant is run in. */
 export interface RunCall {
@@ -105,8 +121,12 @@ async function runHeld(parts: RunParts, entry: Entry<JobRecord>, context: RunCon
     await announce(events, lease.record);
     return done;
   } catch (error) {
-    // The other run answers for the message.
-    if (error instanceof JobLost) return { kind: 'leave' };
+    if (error instanceof JobLost) {
+      // Another run answers for the message.
+      if (error.ended === undefined) return { kind: 'leave' };
+      await announce(events, error.ended);
+      return done;
+    }
     // Recorded or not, announced or not: the next delivery sees, and goes on from there.
     if (error instanceof MeshError && error.reason === 'NATS_UNAVAILABLE') return again(soonMs);
     throw error;
@@ -122,18 +142,18 @@ async function work(parts: RunParts, lease: Lease, context: RunContext): Promise
       throw new MeshError('INTERNAL', `${maxAttempts} attempts were begun, and none ended`);
     }
     await runVariants(parts, lease, context);
-    await lease.change((record) => succeed(record, now()));
+    if (!isFinal(lease.record.job.state)) await lease.change((record) => succeed(record, now()));
     return undefined;
   } catch (error) {
     if (error instanceof JobLost) throw error;
-    const failure = context.signal.aborted
-      ? new MeshError('SHUTTING_DOWN', 'the gateway is stopping')
-      : toMeshError(error);
-    if (failure.reason === 'NATS_UNAVAILABLE') throw failure;
     const { job, waits } = lease.record;
+    const isLate = timeLeftMs(job, now()) <= 0;
+    const thrown = toMeshError(context.signal.aborted ? context.signal.reason : error);
+    if (thrown.reason === 'NATS_UNAVAILABLE') throw thrown;
+    const failure = isLate ? deadlineExceeded() : thrown;
     const ageMs = job.createTime === undefined ? 0 : now() - timestampMs(job.createTime);
     const next =
-      job.attempts > maxAttempts
+      job.attempts > maxAttempts || isLate
         ? ({ kind: 'fail' } as const)
         : afterFailure(failure, { ...job, waits, ageMs });
     parts.log.warn(
@@ -153,21 +173,23 @@ async function work(parts: RunParts, lease: Lease, context: RunContext): Promise
   }
 }
 
-/** All that are missing, some at a time; the first failure ends the others. */
+/** All that are missing, some at a time; the first failure ends the others. The job succeeds with the last of them. */
 async function runVariants(
   parts: RunParts,
   lease: Lease,
   { trace, signal: parent }: RunContext,
 ): Promise<void> {
-  const { claims, runVariant } = parts;
+  const { claims, runVariant, now } = parts;
   const { owner, source, requestId, job } = lease.record;
   const failed = new AbortController();
   const waiting = missingVariants(job);
+  const timeoutMs = Math.min(variantTimeoutMs, timeLeftMs(job, now()));
+  if (timeoutMs <= 0) throw deadlineExceeded();
 
   async function runNext(): Promise<void> {
     for (let variant = waiting.shift(); variant !== undefined; variant = waiting.shift()) {
       const { name } = variant;
-      const deadline = deadlineIn(variantTimeoutMs);
+      const deadline = deadlineIn(timeoutMs);
       const { signal, dispose } = createCallSignal({
         deadline,
         parent: AbortSignal.any([parent, failed.signal]),
@@ -176,7 +198,11 @@ async function runVariants(
         signal.throwIfAborted();
         const call = { owner, requestId, trace: childOf(trace), signal, deadline, class: 'job' } as const;
         const image = await claims.add(owner, await runVariant(call, source, variant));
-        await lease.change((record) => addResult(record, name, image));
+        // One write for the last result and the end.
+        await lease.change((record) => {
+          const next = addResult(record, name, image);
+          return missingVariants(next.job).length === 0 ? succeed(next, now()) : next;
+        });
       } finally {
         dispose();
       }

@@ -1,18 +1,22 @@
-import { create } from '@bufbuild/protobuf';
-import { ImageSchema, JobState, VariantSchema } from '@imagemesh/api';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { CreateJobRequestSchema, ImageSchema, JobPriority, JobState, VariantSchema } from '@imagemesh/api';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type JobRecord, jobBucket, requestDigest, requestKey } from './record.ts';
+import { type JobRecord, jobBucket, readSummary, requestDigest, requestKey } from './record.ts';
 import {
   addResult,
   begin,
+  cancel,
   fail,
   isFinal,
   missingVariants,
   newRecord,
   putOff,
+  retry,
   succeed,
+  timeLeftMs,
 } from './transitions.ts';
 
 const image = create(ImageSchema, { id: 'ab'.repeat(32), info: { width: 3, height: 2, sizeBytes: 9n } });
@@ -30,6 +34,7 @@ function fresh(): JobRecord {
     source: image,
     variants,
     labels: { album: 'summer' },
+    priority: JobPriority.UNSPECIFIED,
     clientRequestId: 'order-1',
     requestId: 'r-1',
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -81,6 +86,8 @@ test('whatever is tried in whatever order, the sequence grows by one a change an
     (record) => putOff(record, false),
     (record) => succeed(record, 0),
     (record) => fail(record, refused, 0),
+    (record) => cancel(record, 0),
+    retry,
   ];
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...steps), { maxLength: 30 }), (tried) => {
@@ -94,7 +101,7 @@ test('whatever is tried in whatever order, the sequence grows by one a change an
           continue;
         }
         if (record === before) continue;
-        expect(isFinal(before.job.state)).toBe(false);
+        expect(isFinal(before.job.state)).toBe(step === retry);
         expect(record.job.sequence).toBe(before.job.sequence + 1n);
         expect(record.job.attempts).toBeGreaterThanOrEqual(0);
         expect(jobBucket.codec.decode(jobBucket.codec.encode(record))).toEqual(record);
@@ -103,11 +110,45 @@ test('whatever is tried in whatever order, the sequence grows by one a change an
   );
 });
 
+test('a retry is a new life: what was done is kept, the error and the deadline are gone', () => {
+  const late = { ...fresh(), waits: 3 };
+  late.job.deadline = timestampFromMs(1_700_000_009_000);
+  expect(timeLeftMs(late.job, 1_700_000_010_000)).toBe(-1000);
+  const failed = fail(addResult(begin(late, run, 0), 'a', image), refused, 1_700_000_010_000);
+  const again = retry(failed);
+  expect(again.job).toMatchObject({ state: JobState.QUEUED, attempts: 0, retries: 1, sequence: 5n });
+  expect(again.job.results.map(({ name }) => name)).toEqual(['a']);
+  expect([again.job.error, again.job.deadline, again.job.endTime, again.run]).toEqual(
+    Array(4).fill(undefined),
+  );
+  expect(again.waits).toBe(0);
+  expect(retry(cancel(again, 1)).job.retries).toBe(2);
+  expect(() => retry(again)).toThrow('cannot be retried in JOB_STATE_QUEUED');
+});
+
 test('a request is the same whatever the order of its labels, and another if anything else differs', () => {
-  const digest = requestDigest(image.id, variants, { a: '1', b: '2' });
-  expect(requestDigest(image.id, variants, { b: '2', a: '1' })).toBe(digest);
-  expect(requestDigest(image.id, variants.toReversed(), { a: '1', b: '2' })).not.toBe(digest);
-  expect(requestDigest(image.id, variants, { a: '2', b: '1' })).not.toBe(digest);
-  expect(requestDigest('cd'.repeat(32), variants, { a: '1', b: '2' })).not.toBe(digest);
+  const request = (
+    labels: Record<string, string>,
+    rest: MessageInitShape<typeof CreateJobRequestSchema> = {},
+  ) => create(CreateJobRequestSchema, { labels, ...rest });
+  const ab = request({ a: '1', b: '2' });
+  const digest = requestDigest(image.id, variants, ab);
+  expect(requestDigest(image.id, variants, request({ b: '2', a: '1' }))).toBe(digest);
+  expect(requestDigest(image.id, variants.toReversed(), ab)).not.toBe(digest);
+  expect(requestDigest(image.id, variants, request({ a: '2', b: '1' }))).not.toBe(digest);
+  expect(requestDigest('cd'.repeat(32), variants, ab)).not.toBe(digest);
+  for (const other of [{ priority: JobPriority.HIGH }, { deadline: timestampFromMs(1) }])
+    expect(requestDigest(image.id, variants, request(ab.labels, other))).not.toBe(digest);
   expect(requestKey('a', 'b-c')).not.toBe(requestKey('a-b', 'c'));
+});
+
+test('what lists need of a job can be read without the rest', () => {
+  const record = fresh();
+  record.job.deadline = timestampFromMs(1_700_000_009_000);
+  expect(readSummary(jobBucket.codec.encode(record))).toEqual({
+    owner: 'anonymous',
+    state: JobState.QUEUED,
+    labels: { album: 'summer' },
+    deadlineMs: 1_700_000_009_000,
+  });
 });

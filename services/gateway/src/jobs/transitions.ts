@@ -2,16 +2,19 @@
  * The life of a job. Pure: a record in, the next record out, its sequence one higher.
  *
  *     QUEUED ──begin──► RUNNING ──succeed──► SUCCEEDED
- *        ▲                 │ │
- *        └────putOff───────┘ └──fail──► FAILED      (fail also from QUEUED)
+ *      ▲  ▲                │ │ │
+ *      │  └────putOff──────┘ │ └──cancel──► CANCELLED ─┐     (fail and cancel also from QUEUED)
+ *      │                     └──fail──► FAILED ────────┤
+ *      └────────────────────retry──────────────────────┘
  *
  * `begin` in RUNNING takes the job over from a run that is thought dead.
  */
 import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import {
   type Image,
   type Job,
+  JobPriority,
   JobSchema,
   JobState,
   JobStateSchema,
@@ -27,6 +30,8 @@ export interface NewJob {
   readonly source: Image;
   readonly variants: readonly Variant[];
   readonly labels: Readonly<Record<string, string>>;
+  readonly priority: JobPriority;
+  readonly deadline?: Timestamp | undefined;
   /** The client's request_id, may be empty. */
   readonly clientRequestId: string;
   readonly requestId: string;
@@ -44,6 +49,8 @@ export function newRecord(from: NewJob): JobRecord {
     labels: { ...from.labels },
     createTime: timestampFromMs(from.nowMs),
     sequence: 1n,
+    priority: from.priority === JobPriority.UNSPECIFIED ? JobPriority.NORMAL : from.priority,
+    ...(from.deadline && { deadline: from.deadline }),
   });
   const { owner, source, requestId, traceparent } = from;
   return { job, owner, source, requestId, traceparent, waits: 0 };
@@ -115,7 +122,31 @@ export function fail(record: JobRecord, error: MeshError, nowMs: number): JobRec
   return next(record, { state: JobState.FAILED, error: toStatus(error), endTime: timestampFromMs(nowMs) });
 }
 
-type Changes = Partial<Pick<Job, 'state' | 'attempts' | 'results' | 'error' | 'startTime' | 'endTime'>>;
+export function cancel(record: JobRecord, nowMs: number): JobRecord {
+  expect(record, 'be cancelled', JobState.QUEUED, JobState.RUNNING);
+  return next(record, { state: JobState.CANCELLED, endTime: timestampFromMs(nowMs) });
+}
+
+/** A new life for a job that ended without success; its results are kept, its deadline is over. */
+export function retry(record: JobRecord): JobRecord {
+  const { job } = expect(record, 'be retried', JobState.FAILED, JobState.CANCELLED);
+  const { error, endTime, deadline, ...kept } = next(record, {
+    state: JobState.QUEUED,
+    attempts: 0,
+    retries: job.retries + 1,
+  }).job;
+  const { run, ...rest } = record;
+  return { ...rest, waits: 0, job: create(JobSchema, kept) };
+}
+
+/** Time until the job's deadline in ms, negative after it; Infinity without one. */
+export function timeLeftMs({ deadline }: Job, nowMs: number): number {
+  return deadline === undefined ? Number.POSITIVE_INFINITY : timestampMs(deadline) - nowMs;
+}
+
+type Changes = Partial<
+  Pick<Job, 'state' | 'attempts' | 'results' | 'error' | 'startTime' | 'endTime' | 'retries'>
+>;
 
 function next(record: JobRecord, changes: Changes): JobRecord {
   const { job } = record;

@@ -4,7 +4,8 @@ import { Format, JobSchema, JobState } from '@imagemesh/api';
 import { newTrace } from '@imagemesh/observe';
 import { MeshError, toStatus } from '@imagemesh/rpc';
 import { expect, test } from 'vitest';
-import { createNoJobs, type Jobs } from '../jobs/jobs.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { createNoJobs } from '../jobs/no-jobs.ts';
 import { createJobRoutes, toView } from './jobs.ts';
 
 const id = '01ARYZ6S410000000000000000';

@@ -11,6 +11,7 @@ import type { ReplicaFeed } from '../replica-feed.ts';
 import type { StoreImage } from '../store-image.ts';
 import type { Transforms } from '../transforms.ts';
 import { analyzeImage } from './analyze-image.ts';
+import { cancelJob } from './cancel-job.ts';
 import { createJob } from './create-job.ts';
 import { detectFaces } from './detect-faces.ts';
 import { downloadImage } from './download-image.ts';
@@ -18,16 +19,19 @@ import { drainReplica } from './drain-replica.ts';
 import { explainTransform } from './explain-transform.ts';
 import { getImage } from './get-image.ts';
 import { getJob } from './get-job.ts';
+import { listJobs } from './list-jobs.ts';
 import { listOperations } from './list-operations.ts';
 import { listReplicas } from './list-replicas.ts';
 import { withNotServed } from './not-served.ts';
 import { connectDownload, connectTransfer, connectUnary, connectUpload, connectWatch } from './on-connect.ts';
 import { type WireServe, wireDownload, wireTransfer, wireUnary, wireUpload } from './on-wire.ts';
 import { render } from './render.ts';
+import { retryJob } from './retry-job.ts';
 import { transform } from './transform.ts';
 import { transformStream } from './transform-stream.ts';
 import { uploadImage } from './upload-image.ts';
 import { watchJob } from './watch-job.ts';
+import { watchJobs } from './watch-jobs.ts';
 import { watchReplicas } from './watch-replicas.ts';
 
 export interface RpcParts {
@@ -88,7 +92,11 @@ export function createRpcs(parts: RpcParts) {
       withNotServed(JobService, {
         createJob: connectUnary(createJob(jobs)),
         getJob: connectUnary(getJob(jobs)),
+        listJobs: connectUnary(listJobs(jobs)),
+        cancelJob: connectUnary(cancelJob(jobs)),
+        retryJob: connectUnary(retryJob(jobs)),
         watchJob: connectWatch(watchJob(jobs)),
+        watchJobs: connectWatch(watchJobs(jobs)),
       }),
     );
     router.service(

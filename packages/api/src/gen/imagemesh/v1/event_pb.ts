@@ -20,7 +20,8 @@ export const file_imagemesh_v1_event: GenFile = /*@__PURE__*/
   fileDesc("ChhpbWFnZW1lc2gvdjEvZXZlbnQucHJvdG8SDGltYWdlbWVzaC52MSKRAgoISm9iRXZlbnQSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSMgoGbGFiZWxzGAMgAygLMiIuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50LkxhYmVsc0VudHJ5EhcKD3NvdXJjZV9pbWFnZV9pZBgEIAEoCRItCgdyZXN1bHRzGAUgAygLMhwuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50UmVzdWx0EiEKBWVycm9yGAYgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSEwoLZHVyYXRpb25fbXMYByABKAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJXCg5Kb2JFdmVudFJlc3VsdBIMCgRuYW1lGAEgASgJEhAKCGltYWdlX2lkGAIgASgJEiUKBGluZm8YAyABKAsyFy5pbWFnZW1lc2gudjEuSW1hZ2VJbmZvIjAKCkltYWdlRXZlbnQSIgoFaW1hZ2UYASABKAsyEy5pbWFnZW1lc2gudjEuSW1hZ2UiYAoOVHJhbnNmb3JtRXZlbnQSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgRpbmZvGAIgASgLMhcuaW1hZ2VtZXNoLnYxLkltYWdlSW5mbxITCgtkdXJhdGlvbl9tcxgDIAEoAWIGcHJvdG8z", [file_google_rpc_status, file_imagemesh_v1_image]);
 
 /**
- * Data of imagemesh.job.completed and imagemesh.job.failed: exactly one of them for every job.
+ * Data of imagemesh.job.completed, imagemesh.job.failed and imagemesh.job.cancelled: exactly one of them for every job, and
+ * one more each time it is retried.
  *
  * @generated from message imagemesh.v1.JobEvent
  */

@@ -23,7 +23,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/job_service.proto.
  */
 export const file_imagemesh_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5pbWFnZW1lc2gvdjEvam9iX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSLwAwoDSm9iEgoKAmlkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYuaW1hZ2VtZXNoLnYxLkpvYlN0YXRlEhcKD3NvdXJjZV9pbWFnZV9pZBgDIAEoCRInCgh2YXJpYW50cxgEIAMoCzIVLmltYWdlbWVzaC52MS5WYXJpYW50EiwKB3Jlc3VsdHMYBSADKAsyGy5pbWFnZW1lc2gudjEuVmFyaWFudFJlc3VsdBIhCgVlcnJvchgGIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEhAKCGF0dGVtcHRzGAcgASgFEhIKCnJlcXVlc3RfaWQYCCABKAkSLQoGbGFiZWxzGAkgAygLMh0uaW1hZ2VtZXNoLnYxLkpvYi5MYWJlbHNFbnRyeRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGA0gASgDGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoNVmFyaWFudFJlc3VsdBIMCgRuYW1lGAEgASgJEiIKBWltYWdlGAIgASgLMhMuaW1hZ2VtZXNoLnYxLkltYWdlIrMCChBDcmVhdGVKb2JSZXF1ZXN0EjMKCnJlcXVlc3RfaWQYASABKAlCH7pIHNgBAXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQSMQoGc291cmNlGAIgASgLMhkuaW1hZ2VtZXNoLnYxLkltYWdlU291cmNlQga6SAPIAQESMwoIdmFyaWFudHMYAyADKAsyFS5pbWFnZW1lc2gudjEuVmFyaWFudEIKukgHkgEECAEQIBJTCgZsYWJlbHMYBCADKAsyKi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdC5MYWJlbHNFbnRyeUIXukgUmgEREBAiBnIEEAEYPyoFcgMY/wEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIzChFDcmVhdGVKb2JSZXNwb25zZRIeCgNqb2IYASABKAsyES5pbWFnZW1lc2gudjEuSm9iIkAKDUdldEpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kIjAKDkdldEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2Ii/QEKD0xpc3RKb2JzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQSOQoGc3RhdGVzGAMgAygOMhYuaW1hZ2VtZXNoLnYxLkpvYlN0YXRlQhG6SA6SAQsQCCIHggEEEAEgABJDCgZsYWJlbHMYBCADKAsyKS5pbWFnZW1lc2gudjEuTGlzdEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Qgi6SAWaAQIQEBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkwKEExpc3RKb2JzUmVzcG9uc2USHwoEam9icxgBIAMoCzIRLmltYWdlbWVzaC52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkMKEENhbmNlbEpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kIjMKEUNhbmNlbEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiQgoPUmV0cnlKb2JSZXF1ZXN0Ei8KBmpvYl9pZBgBIAEoCUIfukgcchoyGF5bMC05QS1ISktNTlAtVFYtWl17MjZ9JCIyChBSZXRyeUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiYwoPV2F0Y2hKb2JSZXF1ZXN0Ei8KBmpvYl9pZBgBIAEoCUIfukgcchoyGF5bMC05QS1ISktNTlAtVFYtWl17MjZ9JBIfCg5hZnRlcl9zZXF1ZW5jZRgCIAEoA0IHukgEIgIoACIyChBXYXRjaEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiwQEKEFdhdGNoSm9ic1JlcXVlc3QSOAoHam9iX2lkcxgBIAMoCUInukgkkgEhEIACIhxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kEkQKBmxhYmVscxgCIAMoCzIqLmltYWdlbWVzaC52MS5XYXRjaEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Qgi6SAWaAQIQEBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjMKEVdhdGNoSm9ic1Jlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiVAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eh0KBXR5cGVzGAEgAygJQg66SAuSAQgQECIEcgIYQBIfCg5hZnRlcl9zZXF1ZW5jZRgCIAEoA0IHukgEIgIoACL4AQoTV2F0Y2hFdmVudHNSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoAxIKCgJpZBgCIAEoCRIMCgR0eXBlGAMgASgJEigKBHRpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKA2pvYhgFIAEoCzIWLmltYWdlbWVzaC52MS5Kb2JFdmVudEgAEikKBWltYWdlGAYgASgLMhguaW1hZ2VtZXNoLnYxLkltYWdlRXZlbnRIABIxCgl0cmFuc2Zvcm0YByABKAsyHC5pbWFnZW1lc2gudjEuVHJhbnNmb3JtRXZlbnRIAEIGCgRkYXRhKpoBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfUVVFVUVEEAESFQoRSk9CX1NUQVRFX1JVTk5JTkcQAhIXChNKT0JfU1RBVEVfU1VDQ0VFREVEEAMSFAoQSk9CX1NUQVRFX0ZBSUxFRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBTKFBQoKSm9iU2VydmljZRJMCglDcmVhdGVKb2ISHi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdBofLmltYWdlbWVzaC52MS5DcmVhdGVKb2JSZXNwb25zZRJICgZHZXRKb2ISGy5pbWFnZW1lc2gudjEuR2V0Sm9iUmVxdWVzdBocLmltYWdlbWVzaC52MS5HZXRKb2JSZXNwb25zZSIDkAIBEk4KCExpc3RKb2JzEh0uaW1hZ2VtZXNoLnYxLkxpc3RKb2JzUmVxdWVzdBoeLmltYWdlbWVzaC52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESUQoJQ2FuY2VsSm9iEh4uaW1hZ2VtZXNoLnYxLkNhbmNlbEpvYlJlcXVlc3QaHy5pbWFnZW1lc2gudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJJCghSZXRyeUpvYhIdLmltYWdlbWVzaC52MS5SZXRyeUpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuUmV0cnlKb2JSZXNwb25zZRJLCghXYXRjaEpvYhIdLmltYWdlbWVzaC52MS5XYXRjaEpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuV2F0Y2hKb2JSZXNwb25zZTABEk4KCVdhdGNoSm9icxIeLmltYWdlbWVzaC52MS5XYXRjaEpvYnNSZXF1ZXN0Gh8uaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1Jlc3BvbnNlMAESVAoLV2F0Y2hFdmVudHMSIC5pbWFnZW1lc2gudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiEuaW1hZ2VtZXNoLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status, file_imagemesh_v1_event, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
+  fileDesc("Ch5pbWFnZW1lc2gvdjEvam9iX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSLcBAoDSm9iEgoKAmlkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYuaW1hZ2VtZXNoLnYxLkpvYlN0YXRlEhcKD3NvdXJjZV9pbWFnZV9pZBgDIAEoCRInCgh2YXJpYW50cxgEIAMoCzIVLmltYWdlbWVzaC52MS5WYXJpYW50EiwKB3Jlc3VsdHMYBSADKAsyGy5pbWFnZW1lc2gudjEuVmFyaWFudFJlc3VsdBIhCgVlcnJvchgGIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEhAKCGF0dGVtcHRzGAcgASgFEhIKCnJlcXVlc3RfaWQYCCABKAkSLQoGbGFiZWxzGAkgAygLMh0uaW1hZ2VtZXNoLnYxLkpvYi5MYWJlbHNFbnRyeRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGA0gASgDEisKCHByaW9yaXR5GA8gASgOMhkuaW1hZ2VtZXNoLnYxLkpvYlByaW9yaXR5EiwKCGRlYWRsaW5lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXRyaWVzGBEgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoNVmFyaWFudFJlc3VsdBIMCgRuYW1lGAEgASgJEiIKBWltYWdlGAIgASgLMhMuaW1hZ2VtZXNoLnYxLkltYWdlIpgDChBDcmVhdGVKb2JSZXF1ZXN0EjMKCnJlcXVlc3RfaWQYASABKAlCH7pIHNgBAXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQSMQoGc291cmNlGAIgASgLMhkuaW1hZ2VtZXNoLnYxLkltYWdlU291cmNlQga6SAPIAQESMwoIdmFyaWFudHMYAyADKAsyFS5pbWFnZW1lc2gudjEuVmFyaWFudEIKukgHkgEECAEQIBJTCgZsYWJlbHMYBCADKAsyKi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdC5MYWJlbHNFbnRyeUIXukgUmgEREBAiBnIEEAEYPyoFcgMY/wESNQoIcHJpb3JpdHkYBiABKA4yGS5pbWFnZW1lc2gudjEuSm9iUHJpb3JpdHlCCLpIBYIBAhABEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjMKEUNyZWF0ZUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiQAoNR2V0Sm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiL9AQoPTGlzdEpvYnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBI5CgZzdGF0ZXMYAyADKA4yFi5pbWFnZW1lc2gudjEuSm9iU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAEkMKBmxhYmVscxgEIAMoCzIpLmltYWdlbWVzaC52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEuaW1hZ2VtZXNoLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQwoQQ2FuY2VsSm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMwoRQ2FuY2VsSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJCCg9SZXRyeUpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kIjIKEFJldHJ5Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJjCg9XYXRjaEpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAIjIKEFdhdGNoSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiLiAQoQV2F0Y2hKb2JzUmVxdWVzdBI4Cgdqb2JfaWRzGAEgAygJQie6SCSSASEQgAIiHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQSRAoGbGFiZWxzGAIgAygLMiouaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQEh8KDmFmdGVyX3JldmlzaW9uGAMgASgDQge6SAQiAigAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoRV2F0Y2hKb2JzUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoAyJUChJXYXRjaEV2ZW50c1JlcXVlc3QSHQoFdHlwZXMYASADKAlCDrpIC5IBCBAQIgRyAhhAEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAIvgBChNXYXRjaEV2ZW50c1Jlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgDEgoKAmlkGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoDam9iGAUgASgLMhYuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50SAASKQoFaW1hZ2UYBiABKAsyGC5pbWFnZW1lc2gudjEuSW1hZ2VFdmVudEgAEjEKCXRyYW5zZm9ybRgHIAEoCzIcLmltYWdlbWVzaC52MS5UcmFuc2Zvcm1FdmVudEgAQgYKBGRhdGEqmgEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxIUChBKT0JfU1RBVEVfRkFJTEVEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFKnEKC0pvYlByaW9yaXR5EhwKGEpPQl9QUklPUklUWV9VTlNQRUNJRklFRBAAEhQKEEpPQl9QUklPUklUWV9MT1cQARIXChNKT0JfUFJJT1JJVFlfTk9STUFMEAISFQoRSk9CX1BSSU9SSVRZX0hJR0gQAzKFBQoKSm9iU2VydmljZRJMCglDcmVhdGVKb2ISHi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdBofLmltYWdlbWVzaC52MS5DcmVhdGVKb2JSZXNwb25zZRJICgZHZXRKb2ISGy5pbWFnZW1lc2gudjEuR2V0Sm9iUmVxdWVzdBocLmltYWdlbWVzaC52MS5HZXRKb2JSZXNwb25zZSIDkAIBEk4KCExpc3RKb2JzEh0uaW1hZ2VtZXNoLnYxLkxpc3RKb2JzUmVxdWVzdBoeLmltYWdlbWVzaC52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESUQoJQ2FuY2VsSm9iEh4uaW1hZ2VtZXNoLnYxLkNhbmNlbEpvYlJlcXVlc3QaHy5pbWFnZW1lc2gudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJJCghSZXRyeUpvYhIdLmltYWdlbWVzaC52MS5SZXRyeUpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuUmV0cnlKb2JSZXNwb25zZRJLCghXYXRjaEpvYhIdLmltYWdlbWVzaC52MS5XYXRjaEpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuV2F0Y2hKb2JSZXNwb25zZTABEk4KCVdhdGNoSm9icxIeLmltYWdlbWVzaC52MS5XYXRjaEpvYnNSZXF1ZXN0Gh8uaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1Jlc3BvbnNlMAESVAoLV2F0Y2hFdmVudHMSIC5pbWFnZW1lc2gudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiEuaW1hZ2VtZXNoLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status, file_imagemesh_v1_event, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
 
 /**
  * A job.
@@ -121,6 +121,27 @@ export type Job = Message<"imagemesh.v1.Job"> & {
    * @generated from field: int64 sequence = 13;
    */
   sequence: bigint;
+
+  /**
+   * Which jobs it runs before.
+   *
+   * @generated from field: imagemesh.v1.JobPriority priority = 15;
+   */
+  priority: JobPriority;
+
+  /**
+   * When it fails unless it has ended before; unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp deadline = 16;
+   */
+  deadline?: Timestamp | undefined;
+
+  /**
+   * Times it was queued again by RetryJob.
+   *
+   * @generated from field: int32 retries = 17;
+   */
+  retries: number;
 };
 
 /**
@@ -191,6 +212,20 @@ export type CreateJobRequest = Message<"imagemesh.v1.CreateJobRequest"> & {
    * @generated from field: map<string, string> labels = 4;
    */
   labels: { [key: string]: string };
+
+  /**
+   * Which jobs it runs before. Default JOB_PRIORITY_NORMAL.
+   *
+   * @generated from field: imagemesh.v1.JobPriority priority = 6;
+   */
+  priority: JobPriority;
+
+  /**
+   * When the job fails with DEADLINE_EXCEEDED unless it has ended before; in the future. Unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp deadline = 7;
+   */
+  deadline?: Timestamp | undefined;
 };
 
 /**
@@ -270,14 +305,14 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"imagemesh.v1.ListJobsRequest"> & {
   /**
-   * Most jobs in the page, 1 to 1000. Default 50.
+   * Most jobs in the page, 1 to 1000. Default 50. A page may have fewer, or none, and still not be the last.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first.
+   * The next_page_token of the page before, asked for with the same states and labels; empty for the first.
    *
    * @generated from field: string page_token = 2;
    */
@@ -467,24 +502,32 @@ export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*
   messageDesc(file_imagemesh_v1_job_service, 13);
 
 /**
- * Asks to follow several jobs.
+ * Asks to follow several jobs. Without ids and labels: all of the caller's.
  *
  * @generated from message imagemesh.v1.WatchJobsRequest
  */
 export type WatchJobsRequest = Message<"imagemesh.v1.WatchJobsRequest"> & {
   /**
-   * Their ids, at most 256.
+   * Their ids, at most 256: each is sent as it is now, then at each change; the stream ends with the last of them.
    *
    * @generated from field: repeated string job_ids = 1;
    */
   jobIds: string[];
 
   /**
-   * Or all jobs that have all of these labels.
+   * Or all jobs that have all of these labels: those that have not ended are sent as they are now, then each that
+   * changes or is created.
    *
    * @generated from field: map<string, string> labels = 2;
    */
   labels: { [key: string]: string };
+
+  /**
+   * Resumes: first every one of these jobs that has changed after this revision is sent. Default 0: as above.
+   *
+   * @generated from field: int64 after_revision = 3;
+   */
+  afterRevision: bigint;
 };
 
 /**
@@ -506,6 +549,13 @@ export type WatchJobsResponse = Message<"imagemesh.v1.WatchJobsResponse"> & {
    * @generated from field: imagemesh.v1.Job job = 1;
    */
   job?: Job | undefined;
+
+  /**
+   * Grows with every change of any job; a later WatchJobs resumes after it.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
 };
 
 /**
@@ -679,6 +729,56 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_imagemesh_v1_job_service, 0);
 
 /**
+ * Which jobs run first. Of eight turns, the queue gives one to JOB_PRIORITY_LOW and one to JOB_PRIORITY_NORMAL first, so
+ * that none waits for ever.
+ *
+ * @generated from enum imagemesh.v1.JobPriority
+ */
+export const JobPriority = {
+  /**
+   * JOB_PRIORITY_NORMAL.
+   *
+   * @generated from enum value: JOB_PRIORITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * After all others.
+   *
+   * @generated from enum value: JOB_PRIORITY_LOW = 1;
+   */
+  LOW: 1,
+
+  /**
+   * The default.
+   *
+   * @generated from enum value: JOB_PRIORITY_NORMAL = 2;
+   */
+  NORMAL: 2,
+
+  /**
+   * Before all others.
+   *
+   * @generated from enum value: JOB_PRIORITY_HIGH = 3;
+   */
+  HIGH: 3,
+} as const;
+
+/**
+ * Which jobs run first. Of eight turns, the queue gives one to JOB_PRIORITY_LOW and one to JOB_PRIORITY_NORMAL first, so
+ * that none waits for ever.
+ *
+ * @generated from enum imagemesh.v1.JobPriority
+ */
+export type JobPriority = (typeof JobPriority)[keyof typeof JobPriority] | UnknownEnum;
+
+/**
+ * Describes the enum imagemesh.v1.JobPriority.
+ */
+export const JobPrioritySchema: GenEnum<JobPriority> = /*@__PURE__*/
+  enumDesc(file_imagemesh_v1_job_service, 1);
+
+/**
  * Creates and follows jobs. Served by the gateway. Without NATS every call is UNAVAILABLE.
  *
  * @generated from service imagemesh.v1.JobService
@@ -705,7 +805,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists the caller's jobs, newest first. Not served yet.
+   * Lists the caller's jobs, newest first.
    *
    * @generated from rpc imagemesh.v1.JobService.ListJobs
    */
@@ -715,7 +815,8 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Ends a job that has not ended. Not served yet.
+   * Ends a job that has not ended; what it has running is stopped. A job that was cancelled before is answered as it
+   * is; one that has succeeded or failed is JOB_CONFLICT.
    *
    * @generated from rpc imagemesh.v1.JobService.CancelJob
    */
@@ -725,7 +826,8 @@ export const JobService: GenService<{
     output: typeof CancelJobResponseSchema;
   },
   /**
-   * Queues a failed job again. Not served yet.
+   * Queues a failed or cancelled job again, with its attempts counted anew and without its deadline; results that it
+   * has are kept. In any other state JOB_CONFLICT.
    *
    * @generated from rpc imagemesh.v1.JobService.RetryJob
    */
@@ -745,7 +847,7 @@ export const JobService: GenService<{
     output: typeof WatchJobResponseSchema;
   },
   /**
-   * Streams several jobs at each change. Not served yet.
+   * Streams several of the caller's jobs at each change: by id, by label, or all.
    *
    * @generated from rpc imagemesh.v1.JobService.WatchJobs
    */

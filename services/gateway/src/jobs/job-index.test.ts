@@ -1,0 +1,111 @@
+import { create } from '@bufbuild/protobuf';
+import { ImageSchema, JobPriority, JobState } from '@imagemesh/api';
+import { createUlids, type Follower } from '@imagemesh/store';
+import { seededRandom } from '@imagemesh/testkit';
+import { expect, test } from 'vitest';
+import { createJobIndex } from './job-index.ts';
+import { type JobRecord, jobBucket, jobTtlMs } from './record.ts';
+import { begin, cancel, newRecord } from './transitions.ts';
+
+const startMs = 1_700_000_000_000;
+const source = create(ImageSchema, { id: 'ab'.repeat(32) });
+const all = (owner: string) => ({ owner, states: [], labels: {} });
+
+function createFixture() {
+  let nowMs = startMs;
+  let revision = 0;
+  let follower: Follower<JobRecord> | undefined;
+  const random = seededRandom(7);
+  const nextId = createUlids(
+    () => nowMs,
+    (count) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)),
+  );
+  const index = createJobIndex(
+    {
+      follow(given) {
+        follower = given;
+        return { caughtUp: async () => {} };
+      },
+    },
+    { signal: new AbortController().signal, now: () => nowMs },
+  );
+  function write(record: JobRecord): JobRecord {
+    const bytes = jobBucket.codec.encode(record);
+    const decode = () => jobBucket.codec.decode(bytes);
+    revision += 1;
+    follower?.change({ key: record.job.id, revision, bytes, timeMs: nowMs, decode });
+    return record;
+  }
+  function make(owner: string, labels: Record<string, string> = {}, id = nextId()): JobRecord {
+    const given = { clientRequestId: '', requestId: '', traceparent: '', nowMs };
+    return newRecord({ ...given, id, owner, labels, source, variants: [], priority: JobPriority.NORMAL });
+  }
+  const advance = (ms: number) => {
+    nowMs += ms;
+  };
+  return { index, write, make, advance, nextId, reset: () => follower?.reset() };
+}
+
+test('pages are newest first, each job once, also when a gateway with a late clock adds one', () => {
+  const { index, write, make, nextId, advance } = createFixture();
+  const early = nextId();
+  const ids = Array.from({ length: 25 }, () => {
+    advance(5);
+    return write(make('ann')).job.id;
+  });
+  write(make('ann', {}, early));
+  write(make('bob'));
+  const seen: string[] = [];
+  let before: string | undefined;
+  do {
+    const { jobs, next } = index.page(all('ann'), before, 10);
+    seen.push(...jobs.map(({ id }) => id));
+    before = next;
+  } while (before !== undefined);
+  expect(seen).toEqual([early, ...ids].toReversed());
+  expect(index.page(all('eve'), undefined, 10)).toEqual({ jobs: [], next: undefined });
+});
+
+test('states and labels filter, and a job is found by what it is now', () => {
+  const { index, write, make } = createFixture();
+  const first = write(make('ann', { album: 'summer', year: '25' }));
+  const second = write(make('ann', { album: 'winter' }));
+  const find = (states: JobState[], labels: Record<string, string> = {}) =>
+    index.page({ owner: 'ann', states, labels }, undefined, 10).jobs.map(({ id }) => id);
+  expect(find([], { album: 'summer' })).toEqual([first.job.id]);
+  expect(find([], { album: 'summer', year: '24' })).toEqual([]);
+  expect(find([], { constructor: 'x' })).toEqual([]);
+  expect([...index.open()]).toHaveLength(2);
+  write(cancel(begin(second, { token: 'x', message: 1 }, startMs), startMs));
+  expect(find([JobState.QUEUED])).toEqual([first.job.id]);
+  expect(find([JobState.CANCELLED, JobState.FAILED])).toEqual([second.job.id]);
+  expect([...index.open()].map(({ id }) => id)).toEqual([first.job.id]);
+});
+
+test('a page of what is hardly there stops after 20,000 jobs and says where', () => {
+  const { index, write, make, advance } = createFixture();
+  const wanted = write(make('ann', { album: 'summer' }));
+  const other = make('ann');
+  for (let made = 0; made < 20_000; made += 1) {
+    advance(1);
+    write({ ...other, job: { ...other.job, id: make('ann').job.id } });
+  }
+  const filter = { owner: 'ann', states: [], labels: { album: 'summer' } };
+  const first = index.page(filter, undefined, 10);
+  expect(first.jobs).toEqual([]);
+  const second = index.page(filter, first.next, 10);
+  expect(second.jobs.map(({ id }) => id)).toEqual([wanted.job.id]);
+  expect(second.next).toBeUndefined();
+});
+
+test('jobs whose time is over leave as others come, and all of them when the server lost its data', () => {
+  const { index, write, make, advance, reset } = createFixture();
+  const old = write(make('ann'));
+  advance(jobTtlMs + 1);
+  const young = write(make('ann'));
+  expect(index.find(old.job.id)).toBeUndefined();
+  expect(index.all(all('ann')).map(({ id }) => id)).toEqual([young.job.id]);
+  reset();
+  expect(index.all(all('ann'))).toEqual([]);
+  expect([...index.open()]).toEqual([]);
+});

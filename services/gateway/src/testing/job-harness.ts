@@ -1,0 +1,162 @@
+/** Gateways' jobs on a real nats-server, in one process, with whatever runs the variants. For tests. */
+import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import { CreateJobRequestSchema, type Image, ImageSchema, type Job } from '@imagemesh/api';
+import {
+  connectNats,
+  consumerOf,
+  createEventPublisher,
+  createJobQueue,
+  EVENT_STREAM,
+  JOB_STREAM,
+  type NatsLink,
+  PRIORITIES,
+} from '@imagemesh/events';
+import { createLogger, newTrace } from '@imagemesh/observe';
+import { MeshError } from '@imagemesh/rpc';
+import { type Claims, openNatsRecords } from '@imagemesh/store';
+import { createJobs, type Jobs, type RunVariant } from '../jobs/jobs.ts';
+import { jobBucket, requestBucket } from '../jobs/record.ts';
+
+const log = createLogger({ name: 'test', level: 'silent' });
+const signal = new AbortController().signal;
+setMaxListeners(200, signal);
+export const call = { owner: 'anonymous', requestId: 'r-1', trace: newTrace(), signal };
+
+export interface TestGateway {
+  readonly link: NatsLink;
+  readonly jobs: Jobs;
+  /** As if it were killed: no more words to NATS, nothing handed back. */
+  kill(): Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly ackWaitMs?: number;
+  readonly concurrency?: number;
+}
+
+export interface JobHarness {
+  startGateway(runVariant: RunVariant, options?: GatewayOptions): TestGateway;
+  /** Stops the gateways. */
+  stop(): Promise<void>;
+}
+
+/** Claims in memory: those on disk have tests of their own. */
+function createMemoryClaims(): Claims {
+  const held = new Map<string, Image>();
+  return {
+    add: async (owner, image) => {
+      const claim = held.get(owner + image.id) ?? image;
+      held.set(owner + image.id, claim);
+      return claim;
+    },
+    get: async (owner, id) => held.get(owner + id),
+  };
+}
+
+export const claims = createMemoryClaims();
+
+export function toImage(text: string): Image {
+  return create(ImageSchema, {
+    id: createHash('sha256').update(text).digest('hex'),
+    info: { width: 1, height: 1, sizeBytes: BigInt(text.length) },
+  });
+}
+
+export function createJobHarness(natsUrl: string): JobHarness {
+  const gateways: TestGateway[] = [];
+  return {
+    startGateway(runVariant, { ackWaitMs = 1000, concurrency = 2 } = {}) {
+      const link = connectNats({ url: natsUrl, name: 'test', log });
+      const jobs = createJobs({
+        records: openNatsRecords(link, jobBucket),
+        requests: openNatsRecords(link, requestBucket),
+        queue: createJobQueue(link, { ackWaitMs }),
+        events: createEventPublisher(link, { source: '/imagemesh/gateway/test' }),
+        claims,
+        log,
+        limit: () => concurrency,
+        gatewayId: `gateway-${gateways.length}`,
+        storeImage: async (_call, bytes) => claims.add('anonymous', toImage(Buffer.from(bytes).toString())),
+        checkVariants: async (_call, _info, variants) => {
+          const bad = variants.findIndex(({ name }) => name === 'bad');
+          if (bad >= 0) throw new MeshError('OPERATION_OUT_OF_BOUNDS', `variants[${bad}] is bad`);
+        },
+        runVariant,
+      });
+      const gateway = {
+        link,
+        jobs,
+        async kill() {
+          gateways.splice(gateways.indexOf(gateway), 1);
+          await link.close();
+          void jobs.close(0);
+        },
+      };
+      gateways.push(gateway);
+      return gateway;
+    },
+    async stop() {
+      for (const { jobs, link } of gateways.splice(0)) {
+        await jobs.close(500);
+        await link.close();
+      }
+    },
+  };
+}
+
+export const quick: RunVariant = async (_call, source, { name }) => toImage(`${source.id} ${name}`);
+
+export function request(names: readonly string[] = ['small'], requestId = '', labels = { album: 'summer' }) {
+  return create(CreateJobRequestSchema, {
+    requestId,
+    source: { source: { case: 'data', value: Buffer.from('picture') } },
+    variants: names.map((name) => ({ name })),
+    labels,
+  });
+}
+
+export async function finished({ jobs }: TestGateway, jobId: string): Promise<Job> {
+  let last: Job | undefined;
+  for await (const job of jobs.watch(call, jobId, 0n)) last = job;
+  if (last === undefined) throw new Error('no job was seen');
+  return last;
+}
+
+export async function persistently<Result>(run: () => Promise<Result>): Promise<Result> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await run();
+    } catch (error) {
+      if (tries > 40) throw error;
+      await sleep(250);
+    }
+  }
+}
+
+/** "subject count" of every event. */
+export async function events({ link }: TestGateway): Promise<string[]> {
+  return link.call(async (connection) => {
+    const { streams } = await connection.jetstreamManager();
+    const { state } = await streams.info(EVENT_STREAM, { subjects_filter: '>' });
+    return Object.entries(state.subjects ?? {}).map(([subject, count]) => `${subject} ${count}`);
+  });
+}
+
+/** Messages that somebody will get, or has. */
+async function queued({ link }: TestGateway): Promise<number> {
+  return link.call(async (connection) => {
+    const { consumers } = await connection.jetstreamManager();
+    const infos = await Promise.all(PRIORITIES.map((name) => consumers.info(JOB_STREAM, consumerOf(name))));
+    return infos.reduce((sum, { num_pending, num_ack_pending }) => sum + num_pending + num_ack_pending, 0);
+  });
+}
+
+export async function emptied(gateway: TestGateway): Promise<void> {
+  await persistently(async () => {
+    const count = await queued(gateway);
+    if (count > 0) throw new Error(`${count} jobs are in the queue`);
+  });
+}
