@@ -21,7 +21,10 @@ export const IM_AGE = 'im-age-ms';
 export const IM_STORE = 'im-store';
 /** Trailer: the replica's id. */
 export const IM_REPLICA = 'im-replica';
-/** Trailer: how long the replica worked, in ms. */
+/**
+ * Trailer: how long the replica worked, in ms. In the headers of a reply, too: its work is done and its slot is free,
+ * whenever the reply is read.
+ */
 export const IM_EXEC_MS = 'im-exec-ms';
 /** Trailer: how long the call waited in the replica, in ms. */
 export const IM_QUEUE_MS = 'im-queue-ms';

@@ -6,7 +6,13 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { http2ClientOptions, MAX_STREAMS_PER_SESSION, tuneSession } from './http2-options.ts';
+import {
+  http2ClientOptions,
+  MAX_STREAMS_PER_SESSION,
+  SESSION_WINDOW_BYTES,
+  tuneSession,
+} from './http2-options.ts';
+import { createReadingSocket } from './reading-socket.ts';
 import { ResetBudget, type ResetBudgetOptions } from './reset-budget.ts';
 
 export interface SessionLimits {
@@ -20,12 +26,14 @@ export interface SessionLimits {
 }
 
 const defaultConnectTimeoutMs = 3000;
+/** The window, and room for frames that it does not count. */
+const maxQueuedBytes = SESSION_WINDOW_BYTES + 1024 * 1024;
 
 export class ClientSession {
   /** Rejects if the connection cannot be opened. */
   readonly connected: Promise<void>;
   readonly #session: ClientHttp2Session;
-  #socket: Socket | undefined;
+  readonly #socket: Socket;
   readonly #limits: SessionLimits;
   readonly #resets: ResetBudget;
   #streams = 0;
@@ -39,14 +47,13 @@ export class ClientSession {
     this.#limits = limits;
     this.#resets = new ResetBudget(limits.resetBudget ?? {}, performance.now());
     const { hostname, port } = new URL(`http://${address}`);
+    const host = hostname.replace(/^\[|\]$/g, '');
+    // An http URL drops :80.
+    const socket = connectSocket({ host, port: Number(port || 80), noDelay: true });
+    this.#socket = socket;
     const session = connect(`http://${address}`, {
       ...http2ClientOptions,
-      createConnection: () => {
-        const host = hostname.replace(/^\[|\]$/g, '');
-        // An http URL drops :80.
-        this.#socket = connectSocket({ host, port: Number(port || 80), noDelay: true });
-        return this.#socket;
-      },
+      createConnection: () => createReadingSocket(socket, maxQueuedBytes),
     });
     this.#session = session;
     this.#timer = setTimeout(
@@ -54,10 +61,11 @@ export class ClientSession {
       limits.connectTimeoutMs ?? defaultConnectTimeoutMs,
     );
     this.connected = new Promise((resolve, reject) => {
-      session.once('connect', () => {
+      // The session itself takes its stream for connected from the start.
+      session.once('connect', () => tuneSession(session));
+      socket.once('connect', () => {
         clearTimeout(this.#timer);
         this.#wasConnected = true;
-        tuneSession(session);
         this.#startPings();
         resolve();
       });
@@ -132,7 +140,7 @@ export class ClientSession {
       const timer = setTimeout(() => {
         session.destroy();
         // A session that was closed first ends with a mere FIN, which a peer that hangs never answers.
-        this.#socket?.destroy();
+        this.#socket.destroy();
       }, graceMs);
       session.once('close', () => {
         clearTimeout(timer);

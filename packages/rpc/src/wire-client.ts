@@ -27,7 +27,7 @@ export function openWireCall(
   const ending = createCallSignal({ deadline, parent: signal });
   if (ending.signal.aborted) throw toMeshError(ending.signal.reason);
   const stream = openStream();
-  const reader = new StreamReader(stream, { endsWithStatus: true });
+  const reader = new StreamReader(stream, { isReply: true });
   const writer = new StreamWriter(stream, () => {});
   const response = deferred<IncomingHttpHeaders>();
   const status = deferred<{ trailers: IncomingHttpHeaders }>();
@@ -82,6 +82,7 @@ export function openWireCall(
     if (error !== undefined) settle(error, headers);
     else {
       response.resolve(headers);
+      reader.open();
       if (headers['grpc-status'] !== undefined) settle(undefined, headers);
     }
   });

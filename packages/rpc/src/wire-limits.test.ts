@@ -254,3 +254,38 @@ describe('eachChunk', () => {
     await expect(call.status).rejects.toMatchObject({ reason: 'INTERNAL' });
   });
 });
+
+describe('readers that do not read', () => {
+  it('stop no other call of the connection, in either direction', async () => {
+    const server = await serve(async (call) => {
+      const message = await call.reader.message();
+      if (String(message) === 'hold') {
+        // Neither the request's body nor the reply's is read to the end.
+        await Promise.race([
+          call.writer.chunks(Buffer.alloc(4 * megabyte)),
+          sleep(60_000, undefined, { ref: false }),
+        ]);
+        return;
+      }
+      await call.reader.chunksInto(Buffer.alloc(megabyte));
+      await call.writer.chunks(Buffer.alloc(megabyte));
+    });
+    const pool = poolTo(server);
+    for (let count = 0; count < 24; count++) {
+      const held = openWireCall(pool, { path });
+      held.status.catch(() => {});
+      cleanups.push(() => held.cancel());
+      await held.writer.message(Buffer.from('hold'));
+      held.writer.chunks(Buffer.alloc(4 * megabyte)).catch(() => {});
+    }
+    await sleep(200);
+    const call = openWireCall(pool, { path });
+    await call.writer.message(Buffer.from('work'));
+    await call.writer.chunks(Buffer.alloc(megabyte));
+    call.end();
+    const bytes = Buffer.alloc(megabyte);
+    await call.reader.chunksInto(bytes);
+    await call.status;
+    expect(bytes.byteLength).toBe(megabyte);
+  });
+});

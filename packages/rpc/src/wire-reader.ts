@@ -27,11 +27,13 @@ export class StreamReader implements WireReader {
   #failure: MeshError | undefined;
   #read: Read | undefined;
   #isDiscarding = false;
+  #isOpen: boolean;
 
-  /** `endsWithStatus`: the end of the stream counts once `confirmEnd` is called. */
-  constructor(stream: Http2Stream, { endsWithStatus = false } = {}) {
+  /** `isReply`: nothing is read before `open` is called, and the end of the stream counts once `confirmEnd` is. */
+  constructor(stream: Http2Stream, { isReply = false } = {}) {
     this.#stream = stream;
-    this.#isEndConfirmed = !endsWithStatus;
+    this.#isOpen = !isReply;
+    this.#isEndConfirmed = !isReply;
   }
 
   get #isEnded(): boolean {
@@ -85,6 +87,13 @@ export class StreamReader implements WireReader {
     read?.reject(error);
   }
 
+  /** The headers of the reply are known: what follows may be read. */
+  open(): void {
+    this.#isOpen = true;
+    if (this.#read !== undefined) this.#attach();
+    this.#advance();
+  }
+
   /** The call ended well: the end of the stream is the end of the messages. */
   confirmEnd(): void {
     this.#isEndConfirmed = true;
@@ -102,7 +111,7 @@ export class StreamReader implements WireReader {
     return new Promise((resolve, reject) => {
       if (this.#read !== undefined) throw new Error('one read at a time');
       this.#read = { parser, wait: undefined, resolve, reject };
-      this.#attach();
+      if (this.#isOpen) this.#attach();
       this.#advance();
     });
   }
@@ -161,7 +170,7 @@ export class StreamReader implements WireReader {
       this.#finish(read, error);
       return;
     }
-    if (this.#stream.isPaused()) this.#stream.resume();
+    if (this.#isOpen && this.#stream.isPaused()) this.#stream.resume();
   }
 
   #await(read: Read, wait: Promise<void>): void {

@@ -64,7 +64,7 @@ export function wireHandler(
     const ending = createCallSignal({ deadline });
     const parentTrace = parseTraceparent(headers[TRACEPARENT_HEADER]);
     const reader = new StreamReader(stream);
-    const writer = new StreamWriter(stream, () => respond(stream, call.trailers, () => outcome));
+    const writer = new StreamWriter(stream, () => respond(stream, call, () => outcome));
     const call: ServerWireCall = {
       path,
       headers,
@@ -74,6 +74,7 @@ export function wireHandler(
       trace: parentTrace === undefined ? newTrace() : childOf(parentTrace),
       reader,
       writer,
+      responseHeaders: {},
       trailers: {},
     };
     /** undefined while running, then the error, or null for OK. */
@@ -86,7 +87,7 @@ export function wireHandler(
       const stopped = result ?? callIsOver;
       reader.fail(stopped);
       writer.fail(stopped);
-      if (!stream.destroyed && !stream.closed) sendStatus(stream, reader, call.trailers, result);
+      if (!stream.destroyed && !stream.closed) sendStatus(stream, call, reader, result);
       const ms = performance.now() - startedMs;
       options.onFinish?.({ path, error: result ?? undefined, ms });
       logOutcome(options.log, call, result, ms);
@@ -129,12 +130,17 @@ export function isGrpcContentType(contentType: string | undefined): boolean {
 
 function respond(
   stream: ServerHttp2Stream,
-  trailers: Readonly<Record<string, string>>,
+  { responseHeaders, trailers }: ServerWireCall,
   outcome: () => MeshError | null | undefined,
 ): void {
   if (stream.headersSent) return;
   stream.respond(
-    { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' },
+    {
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'grpc-accept-encoding': 'identity',
+      ...printable(responseHeaders),
+    },
     { waitForTrailers: true },
   );
   stream.once('wantTrailers', () => {
@@ -147,17 +153,17 @@ function respond(
   });
 }
 
-/** A byte that HTTP does not allow in a trailer would throw where nobody catches. */
-function printable(trailers: Readonly<Record<string, string>>): Record<string, string> {
+/** A byte that HTTP does not allow in a header would throw where nobody catches. */
+function printable(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(trailers).map(([name, value]) => [name, value.replace(/[^\x20-\x7e]/g, '?')]),
+    Object.entries(headers).map(([name, value]) => [name, value.replace(/[^\x20-\x7e]/g, '?')]),
   );
 }
 
 function sendStatus(
   stream: ServerHttp2Stream,
+  call: ServerWireCall,
   reader: StreamReader,
-  trailers: Readonly<Record<string, string>>,
   result: MeshError | null,
 ): void {
   if (result !== null && !stream.headersSent) {
@@ -165,14 +171,14 @@ function sendStatus(
       {
         ':status': 200,
         'content-type': 'application/grpc',
-        ...printable(trailers),
+        ...printable(call.trailers),
         ...statusTrailers(result),
       },
       { endStream: true },
     );
     stopReading(stream);
   } else {
-    respond(stream, trailers, () => result);
+    respond(stream, call, () => result);
     stream.end();
   }
   reader.discard();

@@ -51,6 +51,8 @@ export interface ServerWireCall {
   readonly trace: TraceContext;
   readonly reader: WireReader;
   readonly writer: WireWriter;
+  /** Sent before the first message; fill them in before it. A reply without messages has none of its own. */
+  readonly responseHeaders: Record<string, string>;
   /** Sent with the status, whichever it is. */
   readonly trailers: Record<string, string>;
 }

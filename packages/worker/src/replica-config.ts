@@ -26,6 +26,8 @@ export interface ReplicaConfig {
   readonly storeUrl: string | undefined;
   /** Calls at once. */
   readonly slots: number;
+  /** Bytes of replies that wait for their readers; with so many, no new call. */
+  readonly maxUnreadReplyBytes: number;
   readonly replicaId: string;
   readonly hostId: string;
   readonly joinToken: string;
@@ -62,6 +64,11 @@ export function readReplicaConfig(env: Env, kind: 'resize' | 'filter'): ReplicaC
     }),
     storeUrl: storeUrl === '' ? undefined : storeUrl,
     slots: envInt(env, 'SLOTS', { default: 1, min: 1, max: 256 }),
+    maxUnreadReplyBytes: envInt(env, 'MAX_UNREAD_REPLY_BYTES', {
+      default: 512 * 1024 ** 2,
+      min: 1,
+      max: 64 * 1024 ** 3,
+    }),
     replicaId: envString(env, 'REPLICA_ID', {
       default: `${kind}-${randomBytes(4).toString('hex')}`,
       pattern: /^[A-Za-z0-9._-]{1,64}$/,
@@ -99,6 +106,11 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
     name: 'SLOTS',
     default: '1',
     doc: 'Calls to run at once, 1 to 256; over 2, UV_THREADPOOL_SIZE should be at least SLOTS + 2.',
+  },
+  {
+    name: 'MAX_UNREAD_REPLY_BYTES',
+    default: String(512 * 1024 ** 2),
+    doc: 'Bytes of replies that wait for their readers; with so many, new calls are refused as if no slot were free.',
   },
   { name: 'REPLICA_ID', default: '<kind>-<random>', doc: 'Id, unique among running replicas.' },
   { name: 'HOST_ID', default: '<host name>', doc: 'Replicas with the same one share a machine.' },

@@ -18,6 +18,7 @@ import { createLogger } from '@imagemesh/observe';
 import {
   createSessionPool,
   deadlineIn,
+  IM_EXEC_MS,
   IM_REPLICA,
   type MeshError,
   openWireCall,
@@ -322,6 +323,34 @@ describe('slots', () => {
     gate.resolve();
     await first;
     await call([pngSpec(tinyPng.length), tinyPng]);
+  });
+
+  it('are free while replies wait for their readers, up to the bytes allowed', async () => {
+    await start(echoAgents(), { MAX_UNREAD_REPLY_BYTES: '20000000' });
+    const image = Buffer.concat([tinyPng, Buffer.alloc(12_000_000)]);
+    const unread = async () => {
+      if (pool === undefined) throw new Error('start a replica first');
+      const wire = openWireCall(pool, { path, deadline: deadlineIn(10_000) });
+      wire.status.catch(() => {});
+      await wire.writer.message(specMessage(pngSpec(image.length)));
+      await wire.writer.chunks(image);
+      wire.end();
+      const headers = await wire.response;
+      expect(Number(headers[IM_EXEC_MS])).toBeGreaterThan(0);
+      return wire;
+    };
+    const first = await unread();
+    await unread();
+    await expect(call([pngSpec(tinyPng.length), tinyPng])).rejects.toMatchObject({ reason: 'REPLICA_BUSY' });
+    first.cancel();
+    await expect
+      .poll(() =>
+        call([pngSpec(tinyPng.length), tinyPng]).then(
+          () => 'answered',
+          ({ reason }) => reason,
+        ),
+      )
+      .toBe('answered');
   });
 
   it('keeps the slot of a cancelled call until its work has really ended', async () => {

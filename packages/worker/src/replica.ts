@@ -69,6 +69,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
     replicaId,
     log,
     slots,
+    maxUnreadReplyBytes: config.maxUnreadReplyBytes,
     metrics,
     defaultDeadlineMs: config.defaultDeadlineMs,
     isStopping: () => isStopping,

@@ -17,6 +17,8 @@ import type { Slots } from './slots.ts';
 
 export interface WorkHandlerOptions<Picture> extends PipelineOptions<Picture> {
   readonly slots: Slots;
+  /** Replies on their way take no slot, but memory. */
+  readonly maxUnreadReplyBytes: number;
   readonly metrics: Metrics;
   readonly defaultDeadlineMs: number;
   /** True once the replica leaves: calls that still come are sent elsewhere. */
@@ -29,21 +31,18 @@ export interface WorkHandler {
   readonly completed: number;
 }
 
-/** Replies that may wait for their readers, for each slot: their slots are free, their memory is not. */
-const maxRepliesPerSlot = 8;
-
 export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>): WorkHandler {
-  const { slots, log, replicaId, defaultDeadlineMs, isStopping } = options;
+  const { slots, maxUnreadReplyBytes, log, replicaId, defaultDeadlineMs, isStopping } = options;
   const meters = createMeters(options.metrics, slots);
   let completed = 0;
-  let sending = 0;
+  let unreadBytes = 0;
 
   const serve = async (call: ServerWireCall): Promise<void> => {
     call.trailers[IM_REPLICA] = replicaId;
     const balancer = String(call.headers[IM_BALANCER] ?? '');
     if (isStopping())
       throw new MeshError('REPLICA_STOPPING', 'this replica is leaving; another one will do it');
-    const release = sending < slots.total * maxRepliesPerSlot ? slots.tryAcquire(balancer) : undefined;
+    const release = unreadBytes < maxUnreadReplyBytes ? slots.tryAcquire(balancer) : undefined;
     if (release === undefined) {
       meters.busy.inc();
       call.trailers[IM_FOREIGN] = String(slots.runningForOthers(balancer));
@@ -62,11 +61,13 @@ export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>)
         call.trailers[IM_EXEC_MS] = times.execMs.toFixed(2);
         call.trailers[IM_QUEUE_MS] = times.queueMs.toFixed(2);
       }
-      sending += 1;
+      const replyBytes = reply.bytes?.byteLength ?? 0;
+      unreadBytes += replyBytes;
+      call.responseHeaders[IM_EXEC_MS] = times.execMs.toFixed(2);
       try {
         await sendReply(reply, call.writer);
       } finally {
-        sending -= 1;
+        unreadBytes -= replyBytes;
         reply.release();
       }
     } catch (error) {

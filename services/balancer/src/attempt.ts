@@ -11,7 +11,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { IM_REASON, type SessionPool } from '@imagemesh/rpc';
+import { IM_EXEC_MS, IM_REASON, type SessionPool } from '@imagemesh/rpc';
 import { responseHeaders } from './forward-headers.ts';
 import type { HeldReply } from './held-reply.ts';
 import type { BodyFeed, RequestBody } from './request-body.ts';
@@ -39,6 +39,8 @@ export interface AttemptOptions {
   readonly reply: HeldReply;
   /** Called right before the first byte goes to the caller. */
   readonly onCommit: () => void;
+  /** Called when the replica says that its work is done; its reply is still to come. */
+  readonly onWorked: () => void;
   /** Called once, unless cancelled before. */
   readonly onEnd: (end: AttemptEnd) => void;
 }
@@ -65,8 +67,10 @@ export class Attempt {
     this.#stream = stream;
     stream.on('response', (headers) => {
       this.#head = headers;
+      if (!this.#isOver && headers[IM_EXEC_MS] !== undefined) options.onWorked();
+      // Not before: a socket read can bring both, and hands out the data first.
+      stream.on('data', (chunk: Buffer) => this.#pass(chunk));
     });
-    stream.on('data', (chunk: Buffer) => this.#pass(chunk));
     stream.on('trailers', (trailers) => {
       this.#trailers = trailers;
     });

@@ -34,6 +34,8 @@ export interface CallHost {
   /** Where an attempt's reply is held back; nowhere if it is not to be. */
   holdReply(isHeld: boolean): HeldReply;
   readonly retryBudget: Budget;
+  /** A connection to that replica broke under a call, before its slot is told free. */
+  onDied(replica: Replica): void;
   /** A fault of that replica turned out to be the call's. */
   forgive(replica: Replica): void;
   /** Puts it (back) into the queue, where it finds its place by `order`; throws MeshError QUEUE_FULL. */

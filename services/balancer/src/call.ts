@@ -190,6 +190,10 @@ export class ProxiedCall implements HostedCall {
           this.#leaveOthers(run);
           this.#body.stopKeeping();
         },
+        onWorked: () => {
+          replica.worked(this);
+          this.#host.slotFreed(replica);
+        },
         onEnd: (end) => this.#attemptEnded(run, end),
       });
     } catch (error) {
@@ -276,6 +280,7 @@ export class ProxiedCall implements HostedCall {
     if (failure === 'died') {
       if (this.#isAlone) this.#deathsAlone++;
       this.#isAlone = true;
+      this.#host.onDied(replica);
     }
     if (failure === 'errored') this.#erroredOn.add(replica);
     this.#lastFailure = `replica ${replica.id}: ${what}`;

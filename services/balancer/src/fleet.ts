@@ -149,6 +149,11 @@ export class Fleet {
     else if (replica.condition !== 'ready') this.#judge(replica);
   }
 
+  /** With its last one, no more work until it has another. */
+  connectionBroke(replica: Replica): void {
+    this.#judge(replica);
+  }
+
   /** A fault of it turned out to be the call's. */
   forgive(replica: Replica): void {
     replica.forgive();
@@ -212,7 +217,7 @@ export class Fleet {
   #judge(replica: Replica): void {
     if (replica.condition === 'dead') return;
     const before = replica.condition;
-    const hasLeft = replica.isDraining && replica.link === undefined && replica.inFlight === 0;
+    const hasLeft = replica.isDraining && replica.link === undefined && replica.isIdle;
     const signs = replica.signs(this.#clock.at(performance.now()));
     replica.condition = hasLeft ? 'dead' : judge(signs, this.#options.health);
     if (replica.condition === 'dead') {

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MeshError, openWireCall, type ServerWireCall } from '@imagemesh/rpc';
+import { IM_EXEC_MS, MeshError, openWireCall, type ServerWireCall } from '@imagemesh/rpc';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type SmallMesh, startSmallMesh, until } from './testing/small-mesh.ts';
-import { echo } from './testing/small-replica.ts';
+import { echo, RESIZE } from './testing/small-replica.ts';
 
 let mesh: SmallMesh;
 afterEach(() => mesh.close());
@@ -91,6 +91,27 @@ describe('the way through', () => {
     expect(a.peak).toBe(1);
     expect(b.peak).toBe(1);
     expect(a.busyAnswers + b.busyAnswers).toBe(0);
+  });
+
+  it('keeps no slot for a reader once the replica says that its work is done', async () => {
+    await mesh.replica({
+      id: 'a',
+      slots: 1,
+      ownSlots: 2,
+      serve: async (call) => {
+        const body = Buffer.alloc(call.headers['im-op'] === 'large' ? 40_000_000 : 1000);
+        call.responseHeaders[IM_EXEC_MS] = '1.00';
+        await call.writer.message(Buffer.from('spec'));
+        await call.writer.chunks(body);
+      },
+      operations: ['large', 'small'],
+    });
+    const unread = openWireCall(mesh.pool, { path: RESIZE, metadata: { 'im-op': 'large' } });
+    unread.end();
+    await unread.response;
+    await mesh.call({ metadata: { 'im-op': 'small' } });
+    unread.cancel();
+    await expect(unread.status).rejects.toMatchObject({ reason: 'CANCELLED' });
   });
 
   it('gives a new replica one call at a time until one has succeeded', async () => {

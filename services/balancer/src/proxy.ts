@@ -56,6 +56,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     costs,
     holdReply: (isHeld) => new HeldReply(options.held, isHeld ? options.maxHeldReplyBytes : 0),
     retryBudget,
+    onDied: (replica) => fleet.connectionBroke(replica),
     forgive: (replica) => fleet.forgive(replica),
     enqueue: (call, why) => {
       if (why === 'new') {

@@ -63,6 +63,8 @@ export class Replica implements HedgeView {
   #busyInARow = 0;
   readonly #now: () => number;
   readonly #running = new Map<number, HostedRun>();
+  /** Runs whose work is done while their reply is on its way; they take no slot. */
+  readonly #replying = new Map<number, HostedRun>();
   readonly #speed = new Speed();
   readonly #ejection = new Ejection();
   readonly #foreign = new ForeignWork();
@@ -127,6 +129,11 @@ export class Replica implements HedgeView {
 
   get inFlight(): number {
     return this.#running.size;
+  }
+
+  /** Whether it has no part in any call, not even a reply on its way. */
+  get isIdle(): boolean {
+    return this.#running.size === 0 && this.#replying.size === 0;
   }
 
   get hostId(): string {
@@ -224,10 +231,18 @@ export class Replica implements HedgeView {
     this.#running.set(call.id, { call, costMs, predictedMs, startedMs: this.#now() });
   }
 
+  /** Its work for the call is done; the reply may take as long as its reader does. */
+  worked({ id }: HostedCall): void {
+    const run = this.#running.get(id);
+    if (run === undefined) return;
+    this.#running.delete(id);
+    this.#replying.set(id, run);
+    this.#busyInARow = 0;
+  }
+
   /** The replica's part of the call ended so. Returns how long it worked where the call succeeded, in ms. */
   end(call: HostedCall, end: AttemptEnd, ms: number): number | undefined {
-    const run = this.#running.get(call.id);
-    this.#running.delete(call.id);
+    const run = this.#take(call);
     switch (end.kind) {
       case 'replied':
         this.#answered(end.trailers, ms, run);
@@ -252,13 +267,20 @@ export class Replica implements HedgeView {
    * long overdue counts as failed, and the replica is at most as fast as that; a deadline missed so is a fault, too.
    */
   abandon(call: HostedCall, why: 'left' | 'deadline' | 'overtaken'): void {
-    const run = this.#running.get(call.id);
-    this.#running.delete(call.id);
-    if (why === 'left' || run === undefined || !this.#isOverdue(run)) return;
+    const isWorking = this.#running.has(call.id);
+    const run = this.#take(call);
+    if (why === 'left' || run === undefined || !isWorking || !this.#isOverdue(run)) return;
     const ms = this.#now() - run.startedMs;
     this.#speed.learnAtMost(run.costMs, ms, this.#now());
     if (why === 'deadline') this.#ejection.failed();
     this.#failed(ms, `no answer in ${Math.round(ms)} ms, expected in ${Math.round(run.predictedMs)}`);
+  }
+
+  #take({ id }: HostedCall): HostedRun | undefined {
+    const run = this.#running.get(id) ?? this.#replying.get(id);
+    this.#running.delete(id);
+    this.#replying.delete(id);
+    return run;
   }
 
   #isOverdue(run: HostedRun): boolean {
