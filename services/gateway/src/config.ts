@@ -53,7 +53,7 @@ export interface CallLimits {
   readonly maxUnaryResultBytes: number;
   /** Clients that follow the replicas at once. */
   readonly maxWatchers: number;
-  /** Jobs that this gateway runs at once. */
+  /** Most jobs that this gateway runs at once; within it, the capacity of the mesh decides. */
   readonly jobConcurrency: number;
 }
 
@@ -110,7 +110,7 @@ export function readConfig(env: Env): Config {
       maxCalls: envInt(env, 'MAX_CALLS', { default: 1024, min: 1, max: 100_000 }),
       maxUnaryResultBytes: 4_000_000,
       maxWatchers: envInt(env, 'MAX_WATCHERS', { default: 256, min: 1, max: 10_000 }),
-      jobConcurrency: envInt(env, 'JOB_CONCURRENCY', { default: 4, min: 1, max: 256 }),
+      jobConcurrency: envInt(env, 'JOB_CONCURRENCY', { default: 64, min: 1, max: 256 }),
     },
     connections: {
       maxConnections: envInt(env, 'MAX_CONNECTIONS', { default: 4096, min: 1, max: 1_000_000 }),
@@ -168,7 +168,11 @@ export const envDocs: readonly EnvDoc[] = [
   { name: 'HELD_BYTES_MAX', default: '512MiB', doc: 'Memory for bodies and replies of all calls together.' },
   { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
   { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },
-  { name: 'JOB_CONCURRENCY', default: '4', doc: 'Jobs that this gateway runs at once.' },
+  {
+    name: 'JOB_CONCURRENCY',
+    default: '64',
+    doc: 'Most jobs that this gateway runs at once; within it, two for each slot of a replica.',
+  },
   { name: 'MAX_CONNECTIONS', default: '4096', doc: 'Connections at once.' },
   {
     name: 'HEADERS_TIMEOUT_MS',

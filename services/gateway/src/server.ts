@@ -26,16 +26,18 @@ import {
   standardInterceptors,
   validateMessage,
 } from '@imagemesh/rpc';
-import { type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
+import { type BlobStore, type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
-import { createBalancers } from './balancers.ts';
+import { type Balancers, createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
+import { createCapacity } from './jobs/capacity.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createNoJobs } from './jobs/no-jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
+import { createRunOnce, resultBucket } from './jobs/run-once.ts';
 import { createMeasurements } from './measurements.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createMeters } from './meters.ts';
@@ -54,7 +56,7 @@ import { createStoreImage } from './store-image.ts';
 import { keepSwept } from './sweep.ts';
 import { createTransforms } from './transforms.ts';
 import { createUpstream } from './upstream.ts';
-import { createVariants } from './variants.ts';
+import { createVariants, type Variants } from './variants.ts';
 
 /** What an image's message carries besides the image: 32 operations and the output fit well. */
 const messageSlackBytes = 256 * 1024;
@@ -87,7 +89,11 @@ export async function startGateway(config: Config): Promise<RunningService> {
     meters,
   });
   const variants = createVariants({ sources, runner, limits: imageLimits });
-  const jobs = openJobs(config, { link, events, claims, storeImage, variants, log, metrics, gatewayId });
+  const jobsEnding = new AbortController();
+  const jobs = openJobs(config, {
+    ...{ link, events, claims, store, balancers, storeImage, variants, log, metrics, gatewayId },
+    signal: jobsEnding.signal,
+  });
   const sweeping = keepSwept(store, log);
 
   const rpcs = createRpcs({
@@ -165,6 +171,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
       sweeping.stop();
+      jobsEnding.abort();
       balancers.close();
       await upstream.close();
       addresses.close();
@@ -198,22 +205,28 @@ interface JobParts {
   readonly link: NatsLink | undefined;
   readonly events: EventPublisher;
   readonly claims: Claims;
+  readonly store: BlobStore;
+  readonly balancers: Balancers;
   readonly storeImage: ReturnType<typeof createStoreImage>;
-  readonly variants: ReturnType<typeof createVariants>;
+  readonly variants: Variants;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly gatewayId: string;
+  readonly signal: AbortSignal;
 }
 
 function openJobs({ calls }: Config, parts: JobParts): Jobs {
-  const { link, variants, ...rest } = parts;
+  const { link, store, balancers, variants, signal, ...rest } = parts;
   if (link === undefined) return createNoJobs();
+  const capacity = createCapacity({ balancers, maxJobs: calls.jobConcurrency, signal });
+  const results = openNatsRecords(link, resultBucket);
   return createJobs({
     ...rest,
-    ...variants,
+    checkVariants: variants.checkVariants,
+    runVariant: createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
     records: openNatsRecords(link, jobBucket),
     requests: openNatsRecords(link, requestBucket),
     queue: createJobQueue(link),
-    limit: () => calls.jobConcurrency,
+    limit: (running) => capacity.limit(running),
   });
 }

@@ -1,7 +1,9 @@
 /** Runs of jobs against a real nats-server. Longer than most: every test needs the same server and ledger of runs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { CreateJobRequestSchema, type Job, JobState, type Variant } from '@imagemesh/api';
+import { JOB_STREAM } from '@imagemesh/events';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -261,3 +263,28 @@ test('sixty jobs through two gateways, one killed and NATS restarted: each ends 
     ids.map((id) => `imagemesh.events.job.completed.${id} 1`).toSorted(),
   );
 }, 60_000);
+
+test('a job without a message is found and queued again; one whose deadline passes in the queue fails', async () => {
+  const gateway = harness.startGateway(quick, { concurrency: 0, sweepEveryMs: 200, sweepAfterMs: 300 });
+  const lost = await persistently(() => gateway.jobs.create(call, request(['a'], 'order-1')));
+  const late = await gateway.jobs.create(call, {
+    ...request(['a']),
+    deadline: timestampFromMs(Date.now() + 1000),
+  });
+  const watching = finished(gateway, late.id);
+  // As if the gateway had died before it queued the job, or NATS had lost the message.
+  await gateway.link.call(async (connection) => {
+    await (await connection.jetstreamManager()).streams.purge(JOB_STREAM);
+  });
+  const { error } = await watching;
+  expect(error && fromStatus(error).reason).toBe('DEADLINE_EXCEEDED');
+  const worker = startGateway(quick);
+  expect(await persistently(() => finished(worker, lost.id))).toMatchObject({
+    state: JobState.SUCCEEDED,
+    attempts: 1,
+  });
+  await emptied(worker);
+  expect((await events(worker)).toSorted()).toEqual(
+    [`imagemesh.events.job.completed.${lost.id} 1`, `imagemesh.events.job.failed.${late.id} 1`].toSorted(),
+  );
+});

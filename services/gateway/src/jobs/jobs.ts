@@ -19,6 +19,7 @@ import { createJobIndex } from './job-index.ts';
 import { listJobs } from './list-jobs.ts';
 import { createJobMeters } from './meters.ts';
 import { type RunVariant, runJob } from './run.ts';
+import { keepSweepingJobs } from './sweep-jobs.ts';
 import { watchJob, watchJobs } from './watch-jobs.ts';
 
 export type { JobCall } from './create-job.ts';
@@ -47,12 +48,15 @@ export interface Jobs {
 export interface JobsOptions extends Omit<CreateJobParts, 'now'> {
   readonly events: EventPublisher;
   readonly runVariant: RunVariant;
-  /** Jobs that may run in this gateway now. */
-  readonly limit: () => number;
+  /** Jobs that may run in this gateway now, given that so many do. */
+  readonly limit: (running: number) => number;
   readonly log: Logger;
   /** Marks the runs of this gateway in the records. */
   readonly gatewayId: string;
   readonly metrics?: Metrics;
+  /** As in SweepParts. */
+  readonly sweepEveryMs?: number;
+  readonly sweepAfterMs?: number;
   readonly now?: () => number;
 }
 
@@ -114,10 +118,12 @@ export function createJobs(options: JobsOptions): Jobs {
   }
 
   const consuming = queue.consume(handle, {
-    limit,
+    limit: () => limit(running.size),
     stop: stopPulling.signal,
     onError: (error) => log.error({ err: error }, 'a job could not be worked on'),
   });
+
+  void keepSweepingJobs(parts, stopPulling.signal);
 
   return {
     create,

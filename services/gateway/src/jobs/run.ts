@@ -60,7 +60,7 @@ export interface RunParts {
 /** Variants of one job that run at once. */
 const variantsAtOnce = 2;
 /** Time for one variant, waiting for a replica included. */
-const variantTimeoutMs = 300_000;
+export const variantTimeoutMs = 300_000;
 const soonMs = 1000;
 
 const done: Settlement = { kind: 'done' };

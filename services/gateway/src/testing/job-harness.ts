@@ -35,6 +35,8 @@ export interface TestGateway {
 export interface GatewayOptions {
   readonly ackWaitMs?: number;
   readonly concurrency?: number;
+  readonly sweepEveryMs?: number;
+  readonly sweepAfterMs?: number;
 }
 
 export interface JobHarness {
@@ -68,9 +70,10 @@ export function toImage(text: string): Image {
 export function createJobHarness(natsUrl: string): JobHarness {
   const gateways: TestGateway[] = [];
   return {
-    startGateway(runVariant, { ackWaitMs = 1000, concurrency = 2 } = {}) {
+    startGateway(runVariant, { ackWaitMs = 1000, concurrency = 2, ...sweeping } = {}) {
       const link = connectNats({ url: natsUrl, name: 'test', log });
       const jobs = createJobs({
+        ...sweeping,
         records: openNatsRecords(link, jobBucket),
         requests: openNatsRecords(link, requestBucket),
         queue: createJobQueue(link, { ackWaitMs }),
