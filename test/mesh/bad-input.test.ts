@@ -141,10 +141,12 @@ describe('an operation that is no good', () => {
     expect([error.code, error.reason]).toEqual(['resource_exhausted', 'OUTPUT_TOO_LARGE']);
   });
 
-  it('a call that is not served yet says so', async () => {
-    const error = await errorOf(images.listImages({}));
-    expect([error.code, error.reason]).toEqual(['unimplemented', 'NOT_IMPLEMENTED']);
-    expect(error.message).toContain('ListImages');
+  it('a token of another list, or of none, is refused', async () => {
+    for (const pageToken of ['nonsense', 'x'.repeat(512), Buffer.from('../../..').toString('base64url')]) {
+      const error = await errorOf(images.listImages({ pageToken }));
+      expect([error.code, error.reason]).toEqual(['invalid_argument', 'INVALID_REQUEST']);
+      expect(error.violations.map(({ field }) => field)).toEqual(['page_token']);
+    }
   });
 });
 

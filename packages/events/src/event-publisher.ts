@@ -13,7 +13,7 @@ import { ensureStream } from './streams.ts';
 export interface MeshEvent<Desc extends DescMessage> extends MessageContext {
   /** "job", "image" or "transform". */
   readonly subject: 'job' | 'image' | 'transform';
-  /** "completed", "failed", "uploaded". */
+  /** "completed", "failed", "uploaded", "deleted". */
   readonly verb: string;
   /** Id of what it happened to: 1 to 128 of A-Z a-z 0-9 _ -; another is replaced by a random one. */
   readonly id: string;

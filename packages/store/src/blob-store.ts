@@ -44,6 +44,8 @@ export interface BlobStore {
   readImage(id: string): Promise<ReadableBlob>;
   /** Undefined where there is none. */
   statImage(id: string): Promise<StoredBlob | undefined>;
+  /** Marks an image as just needed, so that a sweep spares it for the time of grace; false where there is none. */
+  touchImage(id: string): Promise<boolean>;
   /** Stores bytes for a short while (an hour); they need not survive a crash. */
   putTemporary(source: ByteSource, options: PutOptions): Promise<StoredBlob>;
   readTemporary(id: string): Promise<ReadableBlob>;

@@ -2,9 +2,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Format, ImageSchema } from '@imagemesh/api';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ANONYMOUS, openClaims } from './claims.ts';
+import { listedKey } from './claim-keys.ts';
+import { ANONYMOUS, type Claims, openClaims } from './claims.ts';
+import { createFileEntries } from './file-entries.ts';
 
 let root: string;
 
@@ -34,6 +37,74 @@ test('the first claim stands, whoever else comes, and each owner has its own', a
   expect(await claims.get('somebody', image('').id)).toBeUndefined();
   expect((await claims.add('somebody', image('mine'))).filename).toBe('mine');
   expect(await readdir(join(root, 'incoming'))).toEqual([]);
+});
+
+const numbered = (number: number, createdMs: number) =>
+  create(ImageSchema, {
+    ...image(`${number}`),
+    id: number.toString(16).padStart(64, '0'),
+    createTime: timestampFromMs(createdMs),
+  });
+
+async function pages(claims: Claims, owner: string, limit: number): Promise<string[][]> {
+  const all: string[][] = [];
+  let after: string | undefined;
+  do {
+    const page = await claims.list(owner, { limit, after });
+    all.push(page.images.map(({ filename }) => filename));
+    after = page.next;
+  } while (after !== undefined);
+  return all;
+}
+
+test("lists an owner's images, newest first, in pages that miss none and repeat none", async () => {
+  const claims = openClaims(`file:${root}`);
+  // Over days, hours, and several within one millisecond.
+  const startMs = 1_700_000_000_000;
+  const times = Array.from({ length: 50 }, (_, at) => startMs + Math.floor(at / 3) * 7_777_777);
+  await Promise.all(times.map((ms, at) => claims.add('a', numbered(at, ms))));
+  await claims.add('b', numbered(99, startMs));
+  const whole = await pages(claims, 'a', 1000);
+  expect(whole).toHaveLength(1);
+  const listed = whole[0] ?? [];
+  const listedMs = listed.map((name) => times[Number(name)] ?? 0);
+  expect(new Set(listed).size).toBe(50);
+  expect(listedMs).toEqual(listedMs.toSorted((a, b) => b - a));
+  for (const limit of [1, 7, 10, 16, 17, 25, 49, 50, 51]) {
+    const paged = await pages(claims, 'a', limit);
+    expect(paged.flat()).toEqual(listed);
+    expect(paged.slice(0, -1).every((page) => page.length === limit)).toBe(true);
+    expect(paged.at(-1)).not.toEqual([]);
+  }
+  expect(await pages(claims, 'b', 10)).toEqual([['99']]);
+  expect(await pages(claims, 'nobody', 10)).toEqual([[]]);
+});
+
+test('a claim that was dropped is gone, listed no more, and can be made again', async () => {
+  const claims = openClaims(`file:${root}`);
+  const [first, second] = [numbered(1, 1000), numbered(2, 2000)];
+  for (const each of [first, second]) for (const owner of ['a', 'b']) await claims.add(owner, each);
+  expect(await claims.remove('a', first.id)).toEqual(first);
+  expect(await claims.remove('a', first.id)).toBeUndefined();
+  expect(await claims.get('a', first.id)).toBeUndefined();
+  expect(await claims.get('b', first.id)).toEqual(first);
+  expect(await pages(claims, 'a', 10)).toEqual([['2']]);
+  await claims.add('a', numbered(1, 3000));
+  expect(await pages(claims, 'a', 10)).toEqual([['1', '2']]);
+  await Promise.all([first, second].map(({ id }) => claims.remove('a', id)));
+  expect(await pages(claims, 'a', 10)).toEqual([[]]);
+  expect(await claims.remove('a', '../../store-id')).toBeUndefined();
+});
+
+test('what a crash left in a list is passed over, and a page after it is full', async () => {
+  const claims = openClaims(`file:${root}`);
+  for (let at = 0; at < 20; at += 1) {
+    await claims.add('a', numbered(at, at));
+    // Listed, then the crash: no claim.
+    await createFileEntries(root).create(listedKey('a', 'f'.repeat(64), at), Buffer.alloc(0));
+  }
+  const all = await pages(claims, 'a', 8);
+  expect(all.map((page) => page.length)).toEqual([8, 8, 4]);
 });
 
 test('what can be no claim is none', async () => {

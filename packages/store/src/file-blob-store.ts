@@ -66,16 +66,18 @@ export async function openFileBlobStore(root: string, now: () => number = Date.n
   async function isStored(digest: string, sizeBytes: number): Promise<boolean> {
     const path = imagePath(root, digest);
     const found = await sizeOf(path);
-    if (found !== sizeBytes) return false;
+    return found === sizeBytes && (await touch(path));
+  }
+
+  async function touch(path: string): Promise<boolean> {
     const seconds = now() / 1000;
     try {
       await utimes(path, seconds, seconds);
+      return true;
     } catch (error) {
-      // Deleted this instant.
       if (systemCode(error) === 'ENOENT') return false;
       throw error;
     }
-    return true;
   }
 
   return {
@@ -87,6 +89,7 @@ export async function openFileBlobStore(root: string, now: () => number = Date.n
         const sizeBytes = await sizeOf(imagePath(root, image));
         return sizeBytes === undefined ? undefined : { id: image, sizeBytes };
       }),
+    touchImage: (image) => translating('touching an image', () => touch(imagePath(root, image))),
     putTemporary: (source, options) => translating('storing a blob', () => putTemporary(source, options)),
     readTemporary: async (blob) =>
       readableFile(temporaryPath(root, blob), () => blobNotFound('temporary blob', blob)),

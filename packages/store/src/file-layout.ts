@@ -6,14 +6,14 @@
  *     images/ab/abcdef…              an image, by SHA-256
  *     temporary/<ulid>               a blob between two stages
  *     incoming/<random>              a write that has not ended
- *     claims/<owner>/ab/abcdef….json who holds which image
+ *
+ * Claims and what lists them are entries beside these: see claim-keys.ts.
  */
 import { join } from 'node:path';
 import { MeshError } from '@imagemesh/rpc';
 import { isUlid } from './ulid.ts';
 
 const imageIdPattern = /^[0-9a-f]{64}$/;
-const ownerPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function isImageId(text: string): boolean {
   return imageIdPattern.test(text);
@@ -31,10 +31,6 @@ export function incomingFolder(root: string): string {
   return join(root, 'incoming');
 }
 
-export function claimsFolder(root: string): string {
-  return join(root, 'claims');
-}
-
 export function storeIdPath(root: string): string {
   return join(root, 'store-id');
 }
@@ -49,12 +45,6 @@ export function imagePath(root: string, id: string): string {
 export function temporaryPath(root: string, id: string): string {
   if (!isUlid(id)) throw blobNotFound('temporary blob', id);
   return join(temporaryFolder(root), id);
-}
-
-/** Undefined if no claim can have that owner or image. */
-export function claimPath(root: string, owner: string, imageId: string): string | undefined {
-  if (!ownerPattern.test(owner) || !isImageId(imageId)) return undefined;
-  return join(claimsFolder(root), owner, imageId.slice(0, 2), `${imageId}.json`);
 }
 
 export function blobNotFound(type: string, id: string): MeshError {

@@ -136,14 +136,15 @@ async function* abortable(
   }
 }
 
-/** Runs the action; if the target's folder is missing, makes it and runs again. */
+/** Runs the action; if the target's folder is missing, makes it and runs again: it may be removed as empty meanwhile. */
 async function inFolder<Result>(target: string, action: () => Promise<Result>): Promise<Result> {
-  try {
-    return await action();
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    await makeFolder(dirname(target));
-    return await action();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await action();
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || tries === 5) throw error;
+      await makeFolder(dirname(target));
+    }
   }
 }
 

@@ -8,7 +8,8 @@ export {
   type ReadableBlob,
   type StoredBlob,
 } from './blob-store.ts';
-export { ANONYMOUS, type Claims, openClaims } from './claims.ts';
+export { isListPlace } from './claim-keys.ts';
+export { ANONYMOUS, type ClaimPage, type Claims, type ListClaimsOptions, openClaims } from './claims.ts';
 export { isImageId } from './file-layout.ts';
 export { type NatsRecordsOptions, openNatsRecords, type RecordLink } from './nats-records.ts';
 export type { Change, Codec, Entry, Follower, RecordFeed, RecordStore } from './records.ts';

@@ -17,6 +17,12 @@ function fakeClaims() {
       reads++;
       return stored.get(`${owner}/${id}`);
     },
+    remove: async (owner: string, id: string) => {
+      const image = stored.get(`${owner}/${id}`);
+      stored.delete(`${owner}/${id}`);
+      return image;
+    },
+    list: async () => ({ images: [...stored.values()], next: undefined }),
   };
 }
 
@@ -42,6 +48,14 @@ describe('createClaimsCache', () => {
     await cache.add('o', create(ImageSchema, { id: 'a' }));
     expect((await cache.get('o', 'a'))?.id).toBe('a');
     expect(await cache.get('p', 'a')).toBeUndefined();
+  });
+
+  it('forgets a claim that is dropped', async () => {
+    const cache = createClaimsCache(fakeClaims());
+    await cache.add('o', create(ImageSchema, { id: 'a' }));
+    expect((await cache.remove('o', 'a'))?.id).toBe('a');
+    expect(await cache.get('o', 'a')).toBeUndefined();
+    expect(await cache.remove('o', 'a')).toBeUndefined();
   });
 
   it('forgets the oldest when there are too many', async () => {

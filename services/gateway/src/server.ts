@@ -101,6 +101,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     storeImage,
     claims,
     store,
+    events,
     balancers,
     feed,
     jobs,

@@ -1,5 +1,6 @@
 /** The RPCs of the gateway: which there are, and by which way each is reached. */
 import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
+import type { EventPublisher } from '@imagemesh/events';
 import type { ImageLimits } from '@imagemesh/image';
 import { type ConnectRouter, type StreamHandler, type WireHandlerOptions, wireHandler } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
@@ -13,12 +14,14 @@ import type { Transforms } from '../transforms.ts';
 import { analyzeImage } from './analyze-image.ts';
 import { cancelJob } from './cancel-job.ts';
 import { createJob } from './create-job.ts';
+import { deleteImage } from './delete-image.ts';
 import { detectFaces } from './detect-faces.ts';
 import { downloadImage } from './download-image.ts';
 import { drainReplica } from './drain-replica.ts';
 import { explainTransform } from './explain-transform.ts';
 import { getImage } from './get-image.ts';
 import { getJob } from './get-job.ts';
+import { listImages } from './list-images.ts';
 import { listJobs } from './list-jobs.ts';
 import { listOperations } from './list-operations.ts';
 import { listReplicas } from './list-replicas.ts';
@@ -39,6 +42,7 @@ export interface RpcParts {
   readonly storeImage: StoreImage;
   readonly claims: Claims;
   readonly store: BlobStore;
+  readonly events: EventPublisher;
   readonly balancers: Balancers;
   readonly feed: ReplicaFeed;
   readonly jobs: Jobs;
@@ -80,6 +84,8 @@ export function createRpcs(parts: RpcParts) {
         uploadImage: connectUpload(image.uploadImage),
         downloadImage: connectDownload(image.downloadImage, bodyTimeoutMs),
         getImage: connectUnary(image.getImage),
+        listImages: connectUnary(listImages(claims)),
+        deleteImage: connectUnary(deleteImage(parts)),
         render: connectWatch(render(sources, parts.render, store)),
         analyzeImage: connectUnary(analyzeImage(sources, parts.measurements)),
         detectFaces: connectUnary(detectFaces(sources, parts.measurements)),

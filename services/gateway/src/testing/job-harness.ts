@@ -55,6 +55,12 @@ function createMemoryClaims(): Claims {
       return claim;
     },
     get: async (owner, id) => held.get(owner + id),
+    remove: async (owner, id) => {
+      const claim = held.get(owner + id);
+      held.delete(owner + id);
+      return claim;
+    },
+    list: async () => ({ images: [...held.values()], next: undefined }),
   };
 }
 

@@ -119,7 +119,7 @@ export const JobEventResultSchema: GenMessage<JobEventResult> = /*@__PURE__*/
   messageDesc(file_imagemesh_v1_event, 1);
 
 /**
- * Data of imagemesh.image.uploaded.
+ * Data of imagemesh.image.uploaded, and of imagemesh.image.deleted: a claim was dropped.
  *
  * @generated from message imagemesh.v1.ImageEvent
  */

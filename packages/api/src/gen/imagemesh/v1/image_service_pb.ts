@@ -577,7 +577,7 @@ export type ListImagesRequest = Message<"imagemesh.v1.ListImagesRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first.
+   * The next_page_token of the page before; empty for the first. Another token is INVALID_REQUEST.
    *
    * @generated from field: string page_token = 2;
    */
@@ -1146,7 +1146,8 @@ export const ImageService: GenService<{
     output: typeof GetImageResponseSchema;
   },
   /**
-   * Lists the caller's images, newest first. Not served yet.
+   * Lists the caller's images, newest first, results of jobs among them. Images that come or go while pages are read are in a
+   * page or not; no other is missed or repeated.
    *
    * @generated from rpc imagemesh.v1.ImageService.ListImages
    */
@@ -1156,7 +1157,8 @@ export const ImageService: GenService<{
     output: typeof ListImagesResponseSchema;
   },
   /**
-   * Drops the caller's claim on an image; its bytes go when nobody needs them. Not served yet.
+   * Drops the caller's claim on an image: the id is NOT_FOUND to it from then on, through other gateways after 5 s at most.
+   * The bytes go once nobody has a claim on them and no job needs them. Deleting what is not there is fine.
    *
    * @generated from rpc imagemesh.v1.ImageService.DeleteImage
    */
