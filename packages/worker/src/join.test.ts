@@ -38,7 +38,7 @@ it('joins who is added to the name, and leaves who is taken out of it only when 
   cleanups.push(() => balancers.close());
   const membership = createMembership({
     balancers,
-    hello: { replicaId: 'r', address: '127.0.0.1:1', worker: WorkerKind.RESIZE, slots: 1 },
+    hello: () => ({ replicaId: 'r', address: '127.0.0.1:1', worker: WorkerKind.RESIZE, slots: 1 }),
     report: () => ({ serving: true }),
     onDrain: () => {},
     log: createLogger({ name: 'test', level: 'silent' }),

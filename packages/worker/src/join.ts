@@ -12,7 +12,8 @@ import { type Addresses, createGrpcClient, type GrpcClient, toMeshError } from '
 
 export interface MembershipOptions {
   readonly balancers: Addresses;
-  readonly hello: MessageInitShape<typeof ReplicaHelloSchema>;
+  /** Who the replica is. Called for each join. */
+  readonly hello: () => MessageInitShape<typeof ReplicaHelloSchema>;
   /** How the replica is now. Called once for each report, of which each balancer gets the same. */
   readonly report: () => MessageInitShape<typeof LoadReportSchema>;
   /** A balancer asks the replica to finish and leave. */
@@ -127,7 +128,7 @@ function createLink(address: string, options: MembershipOptions, signal: AbortSi
     const joined = client.join({ signal });
     call = joined;
     try {
-      const sent = joined.send({ message: { case: 'hello', value: hello } });
+      const sent = joined.send({ message: { case: 'hello', value: hello() } });
       // The loop below tells why sending failed.
       sent.catch(() => {});
       for await (const message of joined.messages) onMessage(message);

@@ -19,6 +19,7 @@ import { openBlobStore } from '@imagemesh/store';
 import type { Agents } from './agents.ts';
 import { createMembership } from './join.ts';
 import { createLoadMeter } from './load-meter.ts';
+import { createOwnSpeed } from './own-speed.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 import { createSlots } from './slots.ts';
 import { createWorkHandler } from './work-handler.ts';
@@ -48,6 +49,9 @@ export interface RunningReplica extends RunningService {
 /** Longest that a drained replica lets running calls go on. */
 const maxDrainMs = 60_000;
 
+/** The most that a hello may say (balancer_service.proto). */
+const maxCalibratedSpeed = 1000;
+
 export async function startReplica<Picture>(options: ReplicaOptions<Picture>): Promise<RunningReplica> {
   const { name, worker, config, agents } = options;
   const { replicaId, limits, host } = config;
@@ -58,6 +62,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   const path = `/${service.typeName}/${method.name}`;
   const store = config.storeUrl === undefined ? undefined : await openBlobStore(config.storeUrl);
   const slots = createSlots(config.slots);
+  const ownSpeed = createOwnSpeed();
   const health = createHealth([service.typeName]);
   let isStopping = false;
 
@@ -70,6 +75,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
     log,
     slots,
     maxUnreadReplyBytes: config.maxUnreadReplyBytes,
+    ownSpeed,
     metrics,
     defaultDeadlineMs: config.defaultDeadlineMs,
     isStopping: () => isStopping,
@@ -90,7 +96,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   const balancers = createAddresses(config.balancerAddresses, { log });
   const membership = createMembership({
     balancers,
-    hello: {
+    hello: () => ({
       replicaId,
       address: config.advertiseAddress ?? address,
       worker,
@@ -101,8 +107,8 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
       storeId: store?.id ?? '',
       idempotentMethods: [path],
       joinToken: config.joinToken,
-      calibratedSpeed: 0,
-    },
+      calibratedSpeed: Math.min(maxCalibratedSpeed, ownSpeed.value),
+    }),
     report: () => ({
       serving: health.isServing(''),
       inFlight: slots.running,

@@ -2,6 +2,7 @@
 import { formatTraceparent, type Logger, type Metrics } from '@imagemesh/observe';
 import {
   IM_BALANCER,
+  IM_COST,
   IM_EXEC_MS,
   IM_FOREIGN,
   IM_QUEUE_MS,
@@ -12,6 +13,7 @@ import {
   toMeshError,
   wireHandler,
 } from '@imagemesh/rpc';
+import type { OwnSpeed } from './own-speed.ts';
 import { doWork, type PipelineOptions, type Reply, sendReply, type WorkTimes } from './pipeline.ts';
 import type { Slots } from './slots.ts';
 
@@ -19,6 +21,7 @@ export interface WorkHandlerOptions<Picture> extends PipelineOptions<Picture> {
   readonly slots: Slots;
   /** Replies on their way take no slot, but memory. */
   readonly maxUnreadReplyBytes: number;
+  readonly ownSpeed: OwnSpeed;
   readonly metrics: Metrics;
   readonly defaultDeadlineMs: number;
   /** True once the replica leaves: calls that still come are sent elsewhere. */
@@ -32,7 +35,7 @@ export interface WorkHandler {
 }
 
 export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>): WorkHandler {
-  const { slots, maxUnreadReplyBytes, log, replicaId, defaultDeadlineMs, isStopping } = options;
+  const { slots, maxUnreadReplyBytes, ownSpeed, log, replicaId, defaultDeadlineMs, isStopping } = options;
   const meters = createMeters(options.metrics, slots);
   let completed = 0;
   let unreadBytes = 0;
@@ -55,6 +58,7 @@ export function createWorkHandler<Picture>(options: WorkHandlerOptions<Picture>)
       let reply: Reply;
       try {
         reply = await doWork(call, options, times);
+        ownSpeed.worked(Number(call.headers[IM_COST]), times.execMs);
       } finally {
         release();
         call.trailers[IM_FOREIGN] = String(slots.runningForOthers(balancer));

@@ -60,6 +60,14 @@ describe('ListReplicas', () => {
     expect((await client.listReplicas({})).replicas).toHaveLength(3);
   });
 
+  it('begins with the speed that a replica says it has', async () => {
+    await start();
+    await mesh.replica({ id: 'a', calibratedSpeed: 0.25 });
+    await mesh.replica({ id: 'b' });
+    const { replicas } = await client.listReplicas({});
+    expect(replicas.map(({ speed }) => speed)).toEqual([expect.closeTo(0.25), expect.closeTo(0.25)]);
+  });
+
   it('lists a killed replica as dead at once, for a while, with what went wrong', async () => {
     await start({ deadListedMs: 600 });
     const a = await mesh.replica({ id: 'a', serve: () => sleep(5000) });

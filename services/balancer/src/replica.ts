@@ -80,6 +80,7 @@ export class Replica implements HedgeView {
     this.#hello = hello;
     this.#operations = new Set(hello.operations);
     this.#idempotentMethods = new Set(hello.idempotentMethods);
+    this.#speed.begin(hello.calibratedSpeed, clock());
   }
 
   get id(): string {

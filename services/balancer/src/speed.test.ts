@@ -18,6 +18,18 @@ describe('Speed', () => {
     expect(speed.learned).toBeGreaterThan(0.1);
   });
 
+  it("begins with the replica's own word, which counts as one call", () => {
+    const speed = new Speed();
+    speed.begin(0, 0);
+    expect(speed.learned).toBeUndefined();
+    speed.begin(0.25, 0);
+    expect(speed.learned).toBeCloseTo(0.25);
+    speed.learn(10, 10, 0);
+    expect(speed.learned).toBeCloseTo(0.5);
+    speed.begin(8, 0);
+    expect(speed.learned).toBeCloseTo(0.5);
+  });
+
   it('is not thrown off by one sample, nor by one that says nothing', () => {
     const speed = new Speed();
     for (let call = 0; call < 50; call++) speed.learn(10, 10, 0);

@@ -35,6 +35,14 @@ export class Speed {
     return this.#logSpeed === undefined ? undefined : Math.exp(this.#logSpeed);
   }
 
+  /** The replica's own word, where nothing is known: worth one call. */
+  begin(speed: number, nowMs: number): void {
+    if (this.#logSpeed !== undefined || !(speed > 0 && Number.isFinite(speed))) return;
+    this.#logSpeed = Math.log(speed);
+    this.#samples = 1;
+    this.#learnedAtMs = nowMs;
+  }
+
   /** A call of that predicted work took so long. */
   learn(costMs: number, execMs: number, nowMs: number): void {
     if (!(costMs > 0 && execMs > 0 && Number.isFinite(costMs) && Number.isFinite(execMs))) return;

@@ -27,6 +27,7 @@ export interface SmallReplicaOptions {
   readonly storeId?: string;
   readonly idempotent?: boolean;
   readonly joinToken?: string;
+  readonly calibratedSpeed?: number;
   readonly build?: string;
   /** Default: answers with the body as it came. */
   readonly serve?: (call: ServerWireCall, replica: SmallReplica) => Promise<void>;
@@ -95,6 +96,7 @@ export async function startSmallReplica(
     storeId: options.storeId ?? '',
     idempotentMethods: (options.idempotent ?? true) ? [path] : [],
     joinToken: options.joinToken ?? '',
+    calibratedSpeed: options.calibratedSpeed ?? 0,
   };
   let timer: NodeJS.Timeout | undefined;
   let drainReason: string | undefined;

@@ -133,7 +133,8 @@ export type ReplicaHello = Message<"imagemesh.v1.ReplicaHello"> & {
   joinToken: string;
 
   /**
-   * Its speed in reference-ms a ms, measured at start; 0 where it was not.
+   * Its speed in reference-ms of predicted work a ms, over its last calls; 0 before the first. A balancer that knows nothing of
+   * the replica begins with it.
    *
    * @generated from field: double calibrated_speed = 11;
    */
