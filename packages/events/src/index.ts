@@ -20,3 +20,4 @@ export {
 } from './job-queue.ts';
 export { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subjects.ts';
 export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';
+export { createRunCheck, type RunCheck } from './run-check.ts';

@@ -17,6 +17,8 @@ export const IM_BALANCER = 'im-balancer';
 export const IM_CLASS = 'im-class';
 /** Later stages of a pipeline: how long ago the first was admitted, in ms. They keep its place and are not shed. */
 export const IM_AGE = 'im-age-ms';
+/** A stage sent again: replicas that died while they ran it before. It runs alone. */
+export const IM_DEATHS = 'im-deaths';
 /** The store id that the replica must share. */
 export const IM_STORE = 'im-store';
 /** Trailer: the replica's id. */

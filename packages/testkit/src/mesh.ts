@@ -20,6 +20,8 @@ export interface MeshOptions {
   readonly replicas?: Partial<Record<WorkerKind, number>>;
   /** Default 1. */
   readonly balancers?: number;
+  /** Default 1. */
+  readonly gateways?: number;
   /** Whether to start a nats-server. Default false: no jobs. */
   readonly nats?: boolean;
   /** For every service, over the environment of the test. */
@@ -29,17 +31,19 @@ export interface MeshOptions {
 }
 
 export interface TestMesh {
-  /** http://host:port of the gateway. */
+  /** http://host:port of the first gateway. */
   readonly gatewayUrl: string;
-  /** host:port of the gateway. */
+  /** host:port of the first gateway. */
   readonly gatewayAddress: string;
+  /** host:port of each gateway. */
+  readonly gatewayAddresses: readonly string[];
   /** host:port of each balancer. */
   readonly balancerAddresses: readonly string[];
   /** Empty without NATS. */
   readonly natsUrl: string;
   readonly nats: TestNats | undefined;
   readonly dataDir: string;
-  /** Every process by its name: gateway, balancer-1, resize-1, filter-1, … */
+  /** Every process by its name: gateway (then gateway-2, …), balancer-1, resize-1, filter-1, … */
   process(name: string): TestProcess;
   /** Names of the replicas that run. */
   replicaNames(): readonly string[];
@@ -61,7 +65,8 @@ const joinTimeoutMs = 20_000;
 
 /** Starts it and waits until every replica has joined. Call `stop` in afterAll. */
 export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
-  const { replicas = {}, balancers = 1, nats: wantsNats = false, env = {}, replicaEnv = {} } = options;
+  const { replicas = {}, balancers = 1, gateways = 1, nats: wantsNats = false } = options;
+  const { env = {}, replicaEnv = {} } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'imagemesh-'));
   const specs = new Map<string, ChildSpec>();
   const running = new Map<string, TestProcess>();
@@ -81,7 +86,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
   async function stop(): Promise<void> {
     const ofKind = (isKind: (name: string) => boolean) =>
       [...running.values()].filter(({ name }) => isKind(name));
-    await Promise.all(ofKind((name) => name === 'gateway').map((member) => member.stop()));
+    await Promise.all(ofKind((name) => name.startsWith('gateway')).map((member) => member.stop()));
     await Promise.all(ofKind((name) => name.startsWith('balancer')).map((member) => member.stop()));
     await Promise.all(ofKind(() => true).map((member) => member.stop()));
     await nats?.stop();
@@ -105,11 +110,17 @@ export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
       lives.set(name, life);
       return { ...replicaSpec(kind, name, life, replicaSettings), name };
     };
-    const [gateway] = await Promise.all([
-      run(gatewaySpec('gateway', { host: '127.0.0.1', port: 0 }, settings)),
+    const [fronts] = await Promise.all([
+      Promise.all(
+        ['gateway', ...numbered('gateway', gateways).slice(1)].map((name) =>
+          run(gatewaySpec(name, { host: '127.0.0.1', port: 0 }, settings)),
+        ),
+      ),
       ...WORKER_KINDS.flatMap((kind) => numbered(kind, counts[kind]).map((name) => run(specOf(kind, name)))),
     ]);
-    const gatewayUrl = `http://${gateway.address}`;
+    const gatewayAddresses = fronts.map(({ address }) => address);
+    const [gatewayAddress = ''] = gatewayAddresses;
+    const gatewayUrl = `http://${gatewayAddress}`;
     const kindOf = (name: string) => WORKER_KINDS.find((kind) => name.startsWith(`${kind}-`));
     const find = (name: string) => {
       const found = running.get(name);
@@ -127,7 +138,8 @@ export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
 
     const mesh: TestMesh = {
       gatewayUrl,
-      gatewayAddress: gateway.address,
+      gatewayAddress,
+      gatewayAddresses,
       balancerAddresses: settings.balancers,
       natsUrl: settings.natsUrl,
       nats,

@@ -9,6 +9,7 @@ import {
   IM_AGE,
   IM_CLASS,
   IM_COST,
+  IM_DEATHS,
   IM_FORMAT,
   IM_OP,
   IM_STORE,
@@ -33,12 +34,15 @@ export interface CallInfo {
   readonly cost: CostQuestion;
   /** How long ago an earlier stage of the same pipeline was admitted, in ms; 0: this is the first. */
   readonly ageMs: number;
+  /** Replicas that died while they ran it, when it was sent before. */
+  readonly deaths: number;
 }
 
 const maxCostMs = 600_000;
 /** A day; setTimeout takes no more than 24. */
 const maxDeadlineMs = 86_400_000;
 const maxOperations = 32;
+const maxDeaths = 8;
 const maxFormatChars = 32;
 
 export function readCallInfo(
@@ -63,6 +67,7 @@ export function readCallInfo(
       saidMs: saidMs === undefined ? undefined : Math.min(saidMs, maxCostMs),
     },
     ageMs: Math.min(numberOf(textOf(headers[IM_AGE])) ?? 0, maxDeadlineMs),
+    deaths: Math.min(Math.trunc(numberOf(textOf(headers[IM_DEATHS])) ?? 0), maxDeaths),
   };
 }
 

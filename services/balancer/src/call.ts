@@ -31,8 +31,8 @@ import { afterFailure, type Failure } from './retry.ts';
 /** How long a replica's own answer to a passed deadline is awaited, and a caller may fetch its last bytes. */
 const deadlineSlackMs = 250;
 
-/** One death alone may be chance. */
-const poisonousDeaths = 2;
+/** From the second on a call ran alone when its replica died, and one such death may be chance. */
+const poisonousDeaths = 3;
 
 /** On one replica. */
 interface Run {
@@ -57,7 +57,6 @@ export class ProxiedCall implements HostedCall {
   readonly excluded = new Set<number>();
   /** Since when no replica could run it; undefined while one can. */
   strandedSinceMs: number | undefined;
-  #isAlone = false;
   readonly #caller: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
   readonly #body: RequestBody;
@@ -68,8 +67,8 @@ export class ProxiedCall implements HostedCall {
   #attempts = 0;
   #failedAttempts = 0;
   #isHedged = false;
-  /** Replicas that died while they ran it and nothing else. */
-  #deathsAlone = 0;
+  /** Replicas that died while they ran it; after the first it runs alone. */
+  #deaths: number;
   readonly #erroredOn = new Set<Replica>();
   #queueMs = 0;
   #bytesDown = 0;
@@ -91,6 +90,7 @@ export class ProxiedCall implements HostedCall {
     this.#body = body;
     this.#host = host;
     this.costMs = host.costs.estimate(info.cost);
+    this.#deaths = info.deaths;
     this.#beganMs = host.now();
     this.#phase = { kind: 'waiting', sinceMs: this.#beganMs };
     caller.once('close', () => this.#callerClosed());
@@ -110,7 +110,7 @@ export class ProxiedCall implements HostedCall {
   }
 
   get isAlone(): boolean {
-    return this.#isAlone;
+    return this.#deaths > 0;
   }
 
   /** A later stage: what was admitted once is not refused. */
@@ -154,7 +154,7 @@ export class ProxiedCall implements HostedCall {
 
   /** Whether it may run on a second replica now. */
   get isHedgeable(): boolean {
-    if (this.#phase.kind !== 'running' || this.#isHedged || this.#isAlone) return false;
+    if (this.#phase.kind !== 'running' || this.#isHedged || this.isAlone) return false;
     const [run, other] = this.#phase.runs;
     if (run?.attempt === undefined || other !== undefined || run.attempt.isCommitted) return false;
     return run.replica.isIdempotent(this.info.path) && this.#body.hasEnded && this.#body.isReplayable;
@@ -214,8 +214,9 @@ export class ProxiedCall implements HostedCall {
     } else {
       this.#leaveAll(phase);
     }
-    this.#finish(error);
-    endWith(this.#caller, error);
+    const told = this.#stranded(error);
+    this.#finish(told);
+    endWith(this.#caller, told);
     this.#body.release();
   }
 
@@ -278,8 +279,7 @@ export class ProxiedCall implements HostedCall {
       this.excluded.add(replica.key);
     }
     if (failure === 'died') {
-      if (this.#isAlone) this.#deathsAlone++;
-      this.#isAlone = true;
+      this.#deaths++;
       this.#host.onDied(replica);
     }
     if (failure === 'errored') this.#erroredOn.add(replica);
@@ -288,7 +288,7 @@ export class ProxiedCall implements HostedCall {
       if (isHedge) this.#host.onHedge(this, 'lost');
       return;
     }
-    const decision = afterFailure({
+    const question = {
       failure,
       failedAttempts: this.#failedAttempts,
       maxAttempts: this.#host.maxAttempts,
@@ -297,8 +297,8 @@ export class ProxiedCall implements HostedCall {
       isIdempotent: replica.isIdempotent(this.info.path),
       isReplayable: this.#body.isReplayable,
       isCommitted,
-    });
-    if (decision === 'again') {
+    };
+    if (this.#deaths < poisonousDeaths && afterFailure(question) === 'again') {
       this.#phase = { kind: 'waiting', sinceMs: this.#host.now() };
       if (failure === 'errored') this.#host.retryBudget.spend();
       this.#host.enqueue(this, failure);
@@ -323,14 +323,26 @@ export class ProxiedCall implements HostedCall {
     }
     const metadata = { replica: replica.id, attempts: String(this.#attempts) };
     const cause = new Error(what);
-    if (this.#deathsAlone < poisonousDeaths) {
+    if (this.#deaths < poisonousDeaths) {
       return new MeshError('REPLICA_LOST', `replica ${replica.id} was lost while it worked`, {
         metadata,
         cause,
       });
     }
-    const why = `${this.#deathsAlone} replicas died while they did nothing but this call`;
+    return this.#poisoned(metadata, cause);
+  }
+
+  #poisoned(metadata: Readonly<Record<string, string>>, cause: Error): MeshError {
+    const why = `${this.#deaths - 1} replicas died while they did nothing but this call`;
     return new MeshError('POISONED', why, { metadata, cause });
+  }
+
+  /** Nobody is left to run it. Its sender may send it again, and is told what became of those who ran it. */
+  #stranded(error: MeshError): MeshError {
+    if (error.reason !== 'NO_REPLICA' || this.#deaths === 0) return error;
+    if (this.#deaths >= poisonousDeaths) return this.#poisoned({ attempts: String(this.#attempts) }, error);
+    const metadata = { ...error.metadata, deaths: String(this.#deaths) };
+    return new MeshError('NO_REPLICA', error.message, { metadata, cause: error });
   }
 
   #callerClosed(): void {

@@ -105,8 +105,8 @@ const encodedSlackBytes = 1024 * 1024;
 export function createPipelineRunner({ upstream, store, budget }: PipelineParts): PipelineRunner {
   async function runStage(call: CallContext, request: StageRequest): Promise<StageReply> {
     try {
-      return await upstream.send(call, (pool) =>
-        sendStage(pool, call, request, { storeId: store.id, budget }),
+      return await upstream.send(call, (pool, deaths) =>
+        sendStage(pool, call, request, { storeId: store.id, budget, deaths }),
       );
     } catch (error) {
       throw imageGone(toMeshError(error), request);

@@ -20,6 +20,7 @@ import {
   IM_AGE,
   IM_CLASS,
   IM_COST,
+  IM_DEATHS,
   IM_FORMAT,
   IM_OP,
   IM_STORE,
@@ -73,12 +74,19 @@ const maxHeaderBytes = 4 * 1024 * 1024;
 /** Payload of the chunk messages sent; the protocol allows 1 MiB. */
 const chunkBytes = 512 * 1024;
 
+export interface SendOptions {
+  readonly storeId: string;
+  readonly budget: MemoryBudget;
+  /** Replicas that died while they ran it. */
+  readonly deaths: number;
+}
+
 /** Sends the stage to a balancer and holds the reply. Throws what the replica, the balancer or the wire says. */
 export async function sendStage(
   pool: SessionPool,
   call: CallContext,
   request: StageRequest,
-  { storeId, budget }: { readonly storeId: string; readonly budget: MemoryBudget },
+  { storeId, budget, deaths }: SendOptions,
 ): Promise<StageReply> {
   const { stage, source, destination } = request;
   const needsStore =
@@ -93,6 +101,7 @@ export async function sendStage(
       [IM_CLASS]: call.class,
       ...(stage.names.length > 0 && { [IM_OP]: stage.names.join(',') }),
       ...(request.ageMs > 0 && { [IM_AGE]: request.ageMs.toFixed(1) }),
+      ...(deaths > 0 && { [IM_DEATHS]: String(deaths) }),
       ...(needsStore && { [IM_STORE]: storeId }),
     },
     deadline: call.deadline,

@@ -7,6 +7,7 @@ import {
   createEventPublisher,
   createJobQueue,
   createNoEvents,
+  createRunCheck,
   type EventPublisher,
   type NatsLink,
 } from '@imagemesh/events';
@@ -228,6 +229,7 @@ function openJobs({ calls }: Config, parts: JobParts): Jobs {
     records: openNatsRecords(link, jobBucket),
     requests: openNatsRecords(link, requestBucket),
     queue: createJobQueue(link),
+    openRunCheck: (hasRun) => createRunCheck(link, { gatewayId: parts.gatewayId, hasRun }),
     limit: (running) => capacity.limit(running),
   });
 }

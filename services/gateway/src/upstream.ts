@@ -22,8 +22,14 @@ import {
 export interface Upstream {
   /** Whether any balancer answers. */
   readonly isConnected: boolean;
-  /** Runs `attempt` with the balancer to use; again with another while it fails with a balancer lost. */
-  send<Result>(call: UpstreamCall, attempt: (pool: SessionPool) => Promise<Result>): Promise<Result>;
+  /**
+   * Runs `attempt` with the balancer to use, and how many replicas have died with the stage so far; again with another
+   * balancer while it fails with a balancer lost.
+   */
+  send<Result>(
+    call: UpstreamCall,
+    attempt: (pool: SessionPool, deaths: number) => Promise<Result>,
+  ): Promise<Result>;
   close(): Promise<void>;
 }
 
@@ -101,16 +107,18 @@ export function createUpstream({ addresses, log, random = Math.random }: Upstrea
     async send(call, attempt) {
       const untried = new Set(balancers.values());
       let pauseMs = firstPauseMs;
+      let deaths = 0;
       for (let round = 1; ; ) {
         const balancer = pick(untried, random);
         if (balancer !== undefined) untried.delete(balancer);
         try {
           if (balancer === undefined) throw new MeshError('BALANCER_UNREACHABLE', 'no balancer is known');
-          return await attempt(balancer.pool);
+          return await attempt(balancer.pool, deaths);
         } catch (thrown) {
           const error = toMeshError(thrown);
           const lastRound = lastRoundFor(error);
           if (lastRound === 0) throw error;
+          deaths = Math.max(deaths, Number(error.metadata.deaths ?? 0));
           if (balancer !== undefined && error.reason !== 'NO_REPLICA') balancer.isServing = false;
           const waitMs = untried.size > 0 ? 0 : pauseMs;
           const isOver = round >= lastRound && untried.size === 0;

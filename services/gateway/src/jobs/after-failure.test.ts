@@ -26,6 +26,12 @@ test('a failure that may pass is tried again, later each time, five times in all
   expect(after('REPLICA_LOST', { attempts: maxAttempts })).toEqual({ kind: 'fail' });
 });
 
+test('a replica that died before there was none left is an attempt', () => {
+  const error = new MeshError('NO_REPLICA', 'none', { metadata: { deaths: '1' } });
+  expect(afterFailure(error, { attempts: 1, waits: 0, ageMs: 0 })).toMatchObject({ isAttempt: true });
+  expect(afterFailure(error, { attempts: maxAttempts, waits: 0, ageMs: 0 })).toEqual({ kind: 'fail' });
+});
+
 test('want of capacity is no attempt, and waits at most 30 s between tries and an hour in all', () => {
   expect(after('OVERLOADED', { attempts: 9, waits: 2 })).toEqual({
     kind: 'again',

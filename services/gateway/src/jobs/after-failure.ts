@@ -54,10 +54,11 @@ const futile: ReadonlySet<ErrorReason> = new Set([
 ]);
 
 export function afterFailure(
-  { code, reason }: MeshError,
+  { code, reason, metadata }: MeshError,
   { attempts, waits, ageMs }: JobHistory,
 ): AfterFailure {
-  if (notTried.has(reason)) {
+  // A replica that died with it did try.
+  if (notTried.has(reason) && metadata.deaths === undefined) {
     return ageMs > maxWaitMs
       ? { kind: 'fail' }
       : { kind: 'again', delayMs: backoffMs(waits), isAttempt: false };

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { CreateJobRequestSchema, type Job, JobState, type Variant } from '@imagemesh/api';
-import { JOB_STREAM } from '@imagemesh/events';
+import { consumerOf, JOB_STREAM } from '@imagemesh/events';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -223,6 +223,35 @@ test('work done while NATS is away is settled when it is back, in the same attem
   expect(runs).toBe(1);
   await emptied(gateway);
   expect(await events(gateway)).toEqual([`imagemesh.events.job.completed.${job.id} 1`]);
+});
+
+test('a message that comes to another gateway while its job is being worked on begins no second run', async () => {
+  let runs = 0;
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const slowly: RunVariant = async (at, source, variant) => {
+    runs += 1;
+    await held;
+    return quick(at, source, variant);
+  };
+  const first = startGateway(slowly, { concurrency: 1, ackWaitMs: 30_000 });
+  const job = await persistently(() => first.jobs.create(call, request()));
+  await persistently(async () => expect(runs).toBe(1));
+  startGateway(slowly, { concurrency: 1, ackWaitMs: 30_000 });
+  // As a server does that has forgotten who has it.
+  await first.link.call(async (connection) => {
+    const { consumers } = await connection.jetstreamManager();
+    await consumers.delete(JOB_STREAM, consumerOf('normal'));
+  });
+  await first.link.remake();
+  await sleep(1500);
+  release();
+  expect(await finished(first, job.id)).toMatchObject({ state: JobState.SUCCEEDED, attempts: 1 });
+  await emptied(first);
+  expect(runs).toBe(1);
+  expect(await events(first)).toEqual([`imagemesh.events.job.completed.${job.id} 1`]);
 });
 
 test('a NATS that lost everything takes new jobs, and the old one is gone', async () => {

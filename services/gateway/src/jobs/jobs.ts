@@ -10,7 +10,7 @@ import {
   type WatchJobsRequest,
   type WatchJobsResponse,
 } from '@imagemesh/api';
-import type { EventPublisher, JobDelivery, Settlement } from '@imagemesh/events';
+import type { EventPublisher, JobDelivery, RunCheck, Settlement } from '@imagemesh/events';
 import type { Logger, Metrics } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { cancelJob, findJob, retryJob } from './change-job.ts';
@@ -53,6 +53,8 @@ export interface JobsOptions extends Omit<CreateJobParts, 'now'> {
   readonly log: Logger;
   /** Marks the runs of this gateway in the records. */
   readonly gatewayId: string;
+  /** Asks other gateways for their runs, and answers for this one. */
+  readonly openRunCheck: (hasRun: (token: string) => boolean) => RunCheck;
   readonly metrics?: Metrics;
   /** As in SweepParts. */
   readonly sweepEveryMs?: number;
@@ -77,7 +79,9 @@ export function createJobs(options: JobsOptions): Jobs {
   const running = new Map<string, Promise<Settlement>>();
   const onEnd = createJobMeters(metrics, { running: () => running.size, now });
   const index = createJobIndex(records, { signal: stopRunning.signal, now });
-  const parts = { ...options, index, onEnd, now };
+  const tokens = new Set<string>();
+  const runCheck = options.openRunCheck((token) => tokens.has(token));
+  const parts = { ...options, index, tokens, runCheck, onEnd, now };
 
   /** A job that came back while its run goes on here: that run answers for this message too. */
   function handle(delivery: JobDelivery): Promise<Settlement> {

@@ -5,8 +5,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
-import type { Image, Variant } from '@imagemesh/api';
-import type { EventPublisher, JobDelivery, JobQueue, Settlement } from '@imagemesh/events';
+import { type Image, JobState, type Variant } from '@imagemesh/api';
+import type { EventPublisher, JobDelivery, JobQueue, RunCheck, Settlement } from '@imagemesh/events';
 import { childOf, type Logger, newTrace, parseTraceparent, type TraceContext } from '@imagemesh/observe';
 import {
   createCallSignal,
@@ -20,7 +20,7 @@ import type { Claims, Entry, RecordStore } from '@imagemesh/store';
 import { afterFailure, maxAttempts } from './after-failure.ts';
 import { announce } from './announce.ts';
 import { JobLost, type Lease, takeLease } from './lease.ts';
-import type { JobRecord } from './record.ts';
+import type { JobRecord, JobRun } from './record.ts';
 import {
   addResult,
   begin,
@@ -53,6 +53,10 @@ export interface RunParts {
   readonly runVariant: RunVariant;
   readonly log: Logger;
   readonly gatewayId: string;
+  /** Tokens of the runs of this gateway. */
+  readonly tokens: Set<string>;
+  /** Asks other gateways for theirs. */
+  readonly runCheck: RunCheck;
   readonly onEnd: (record: JobRecord) => void;
   readonly now: () => number;
 }
@@ -86,6 +90,9 @@ export async function runJob(
   }
   // A second message of the same job: the first, which somebody has or will get, is enough.
   if (run !== undefined && run.message !== message && (await queue.holds(run.message))) return done;
+  // A server that was killed hands out again what is being worked on.
+  if (job.state === JobState.RUNNING && run !== undefined && (await isRunning(parts, run)))
+    return again(soonMs);
 
   const startMs = now();
   const trace = childOf(parseTraceparent(entry.value.traceparent) ?? delivery.trace ?? newTrace());
@@ -103,6 +110,10 @@ export async function runJob(
   return settlement;
 }
 
+function isRunning({ tokens, runCheck }: RunParts, { token }: JobRun): boolean | Promise<boolean> {
+  return tokens.has(token) || runCheck.isRunning(token.slice(0, token.lastIndexOf('/')), token);
+}
+
 interface RunContext {
   readonly message: number;
   readonly trace: TraceContext;
@@ -110,10 +121,12 @@ interface RunContext {
 }
 
 async function runHeld(parts: RunParts, entry: Entry<JobRecord>, context: RunContext): Promise<Settlement> {
-  const { records, events, now, onEnd } = parts;
+  const { records, events, tokens, now, onEnd } = parts;
   const { message, signal } = context;
+  const token = `${parts.gatewayId}/${randomUUID()}`;
+  const run = { token, message };
   try {
-    const run = { token: `${parts.gatewayId}/${randomUUID()}`, message };
+    tokens.add(token);
     const lease = await takeLease({ records, entry, signal, begin: (record) => begin(record, run, now()) });
     const settlement = await work(parts, lease, context);
     if (settlement !== undefined) return settlement;
@@ -130,6 +143,8 @@ async function runHeld(parts: RunParts, entry: Entry<JobRecord>, context: RunCon
     // Recorded or not, announced or not: the next delivery sees, and goes on from there.
     if (error instanceof MeshError && error.reason === 'NATS_UNAVAILABLE') return again(soonMs);
     throw error;
+  } finally {
+    tokens.delete(token);
   }
 }
 

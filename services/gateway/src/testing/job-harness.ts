@@ -9,6 +9,7 @@ import {
   consumerOf,
   createEventPublisher,
   createJobQueue,
+  createRunCheck,
   EVENT_STREAM,
   JOB_STREAM,
   type NatsLink,
@@ -35,6 +36,8 @@ export interface TestGateway {
 export interface GatewayOptions {
   readonly ackWaitMs?: number;
   readonly concurrency?: number;
+  /** As in RunCheckOptions. Default 0. */
+  readonly settleMs?: number;
   readonly sweepEveryMs?: number;
   readonly sweepAfterMs?: number;
 }
@@ -75,9 +78,12 @@ export function toImage(text: string): Image {
 
 export function createJobHarness(natsUrl: string): JobHarness {
   const gateways: TestGateway[] = [];
+  let gatewayCount = 0;
   return {
-    startGateway(runVariant, { ackWaitMs = 1000, concurrency = 2, ...sweeping } = {}) {
+    startGateway(runVariant, { ackWaitMs = 1000, concurrency = 2, settleMs = 0, ...sweeping } = {}) {
       const link = connectNats({ url: natsUrl, name: 'test', log });
+      gatewayCount += 1;
+      const gatewayId = `gateway-${gatewayCount}`;
       const jobs = createJobs({
         ...sweeping,
         records: openNatsRecords(link, jobBucket),
@@ -87,7 +93,8 @@ export function createJobHarness(natsUrl: string): JobHarness {
         claims,
         log,
         limit: () => concurrency,
-        gatewayId: `gateway-${gateways.length}`,
+        gatewayId,
+        openRunCheck: (hasRun) => createRunCheck(link, { gatewayId, hasRun, settleMs }),
         storeImage: async (_call, bytes) => claims.add('anonymous', toImage(Buffer.from(bytes).toString())),
         checkVariants: async (_call, _info, variants) => {
           const bad = variants.findIndex(({ name }) => name === 'bad');

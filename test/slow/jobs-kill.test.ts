@@ -1,0 +1,260 @@
+/** Jobs while everything that works on them is killed in turn. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import {
+  BalancerService,
+  type CreateJobRequestSchema,
+  Format,
+  ImageService,
+  type Job,
+  JobService,
+  JobState,
+  type OperationSchema,
+  ReplicaState,
+} from '@imagemesh/api';
+import { createGrpcClient, fromStatus, type GrpcClient } from '@imagemesh/rpc';
+import { decode, photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
+import { connect } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { errorOf } from '../mesh/calls.ts';
+
+const jobCount = 200;
+
+let mesh: TestMesh;
+let jobs: GrpcClient<typeof JobService>;
+/** The gateway that is not killed. */
+let safe: GrpcClient<typeof JobService>;
+let images: GrpcClient<typeof ImageService>;
+let fleet: GrpcClient<typeof BalancerService>;
+let photo: Buffer;
+
+beforeAll(async () => {
+  mesh = await startMesh({ gateways: 2, replicas: { resize: 2, filter: 1 }, nats: true });
+  const [first = '', second = ''] = mesh.gatewayAddresses;
+  jobs = createGrpcClient(JobService, first);
+  safe = createGrpcClient(JobService, second);
+  images = createGrpcClient(ImageService, second);
+  fleet = createGrpcClient(BalancerService, second);
+  photo = await photoLike(1600, 1200);
+});
+
+afterAll(async () => {
+  for (const client of [jobs, safe, images, fleet]) client?.close();
+  await mesh?.stop();
+});
+
+type Operations = MessageInitShape<typeof OperationSchema>[];
+
+/** Each is work of its own; every third goes through both kinds of replica. */
+function operationsOf(at: number): Operations {
+  const resize: Operations = [
+    { operation: { case: 'resize', value: { width: 300 + at, height: 200 + at } } },
+  ];
+  return at % 3 === 0 ? [...resize, { operation: { case: 'blur', value: {} } }] : resize;
+}
+
+const output = { format: Format.WEBP };
+const source = () => ({ source: { case: 'data' as const, value: photo } });
+
+/** As a client should: again with the same request_id until it is answered. */
+async function created(
+  client: GrpcClient<typeof JobService>,
+  request: MessageInitShape<typeof CreateJobRequestSchema>,
+): Promise<string> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return (await client.createJob(request)).job?.id ?? '';
+    } catch (error) {
+      if (tries > 60) throw error;
+      await sleep(250);
+    }
+  }
+}
+
+async function listed(run: string, states: JobState[] = []): Promise<Job[]> {
+  const found: Job[] = [];
+  let pageToken = '';
+  do {
+    const page = await safe.listJobs({ labels: { run }, states, pageSize: 100, pageToken });
+    found.push(...page.jobs);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return found;
+}
+
+/** Waits for a condition, while calls may fail; for a minute and a half at most. */
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  for (const endMs = Date.now() + 90_000; Date.now() < endMs; await sleep(100)) {
+    if (await isTrue().catch(() => false)) return;
+  }
+  throw new Error('it did not come about within 90 s');
+}
+
+const ended = (run: string, count: number) =>
+  until(
+    async () =>
+      (await listed(run, [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])).length >= count,
+  );
+
+/** How many events each job had, by "verb id". */
+async function finalEvents(): Promise<Map<string, number>> {
+  const connection = await connect({ servers: mesh.natsUrl });
+  try {
+    const { streams } = await connection.jetstreamManager();
+    const { state } = await streams.info('IMAGEMESH_EVENTS', { subjects_filter: 'imagemesh.events.job.>' });
+    return new Map(
+      Object.entries(state.subjects ?? {}).map(([subject, count]) => [
+        subject.split('.').slice(3).join(' '),
+        count,
+      ]),
+    );
+  } finally {
+    await connection.close();
+  }
+}
+
+async function bytesOf(imageId: string): Promise<Buffer> {
+  const [, address] = mesh.gatewayAddresses;
+  const reply = await fetch(`http://${address}/images/${imageId}`);
+  expect(reply.status).toBe(200);
+  return Buffer.from(await reply.arrayBuffer());
+}
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+it('200 jobs end once each with the right result, while a gateway, a replica, the balancer and NATS are killed', async () => {
+  const ids = await Promise.all(
+    Array.from({ length: jobCount }, (_, at) =>
+      created(at % 2 === 0 ? jobs : safe, {
+        requestId: `kill-${at}`,
+        source: source(),
+        variants: [{ operations: operationsOf(at), output }],
+        labels: { run: 'kill', at: String(at) },
+      }),
+    ),
+  );
+  expect(new Set(ids).size).toBe(jobCount);
+
+  await ended('kill', 20);
+  await mesh.kill('gateway');
+  await ended('kill', 50);
+  await mesh.restart('gateway');
+  await mesh.kill('resize-1');
+  await ended('kill', 80);
+  await mesh.restart('resize-1');
+  await mesh.kill('balancer-1');
+  await mesh.restart('balancer-1');
+  await ended('kill', 120);
+  await mesh.nats?.kill();
+  await sleep(1000);
+  await mesh.nats?.restart();
+  await ended('kill', jobCount);
+
+  const all = await listed('kill');
+  expect(all.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  expect(all.filter(({ state }) => state !== JobState.SUCCEEDED)).toEqual([]);
+  for (const { labels, results } of all) {
+    const at = Number(labels.at);
+    const id = results[0]?.image?.id ?? '';
+    const bytes = await bytesOf(id);
+    expect(sha256(bytes)).toBe(id);
+    const { width, height } = await decode(bytes);
+    expect([width, height]).toEqual([300 + at, 200 + at]);
+    // The same bytes as without jobs, of one in ten.
+    if (at % 10 > 0) continue;
+    const { data } = await images.transform({ source: source(), operations: operationsOf(at), output });
+    expect(sha256(data)).toBe(id);
+  }
+  const events = await finalEvents();
+  expect([...events].toSorted()).toEqual(ids.map((id) => [`completed ${id}`, 1]).toSorted());
+});
+
+it('what lies in the store after that is whole', async () => {
+  const root = join(mesh.dataDir, 'store', 'images');
+  const names = (await readdir(root, { recursive: true })).filter((name) => /[0-9a-f]{64}$/.test(name));
+  expect(names.length).toBeGreaterThanOrEqual(jobCount);
+  for (const name of names) expect(name.endsWith(sha256(await readFile(join(root, name))))).toBe(true);
+});
+
+it('without NATS a new job is UNAVAILABLE at once, calls go on, and running jobs settle in the same attempt', async () => {
+  const ids = await Promise.all(
+    Array.from({ length: 8 }, (_, at) =>
+      created(safe, {
+        source: source(),
+        variants: [
+          {
+            operations: [{ operation: { case: 'rotate', value: { angle: 10 + at } } }],
+            output: { ...output, effort: 6 },
+          },
+        ],
+        labels: { run: 'settle' },
+      }),
+    ),
+  );
+  await until(async () => (await listed('settle', [JobState.RUNNING])).length > 0);
+  await mesh.nats?.kill();
+  const beganMs = Date.now();
+  const error = await errorOf(safe.createJob({ source: source(), variants: [{}] }));
+  expect([error.code, error.reason]).toEqual(['unavailable', 'NATS_UNAVAILABLE']);
+  expect(error.retryAfterMs).toBeGreaterThan(0);
+  expect(Date.now() - beganMs).toBeLessThan(4000);
+  expect((await images.transform({ source: source(), operations: operationsOf(1) })).info?.width).toBe(301);
+  await mesh.nats?.restart();
+  await ended('settle', ids.length);
+  for (const { state, attempts } of await listed('settle')) {
+    expect([state, attempts]).toEqual([JobState.SUCCEEDED, 1]);
+  }
+});
+
+it('a job whose replica dies again and again ends POISONED, once and for all, and its neighbours succeed', async () => {
+  /** Of the replicas that were never killed, one that works. */
+  const working = async () => {
+    const { replicas } = await fleet.listReplicas({});
+    return replicas.find(
+      ({ replicaId, inFlight, state }) =>
+        replicaId.startsWith('resize-') &&
+        inFlight > 0 &&
+        state !== ReplicaState.DEAD &&
+        !killed.has(replicaId),
+    )?.replicaId;
+  };
+  const killed = new Set<string>();
+  await mesh.allJoined();
+  const operations: Operations = [{ operation: { case: 'resize', value: { width: 3000, height: 2400 } } }];
+  const poison = await created(safe, {
+    source: source(),
+    variants: [{ operations, output: { format: Format.AVIF, effort: 6 } }],
+    labels: { run: 'poison' },
+  });
+  for (let deaths = 0; deaths < 3; deaths += 1) {
+    let victim: string | undefined;
+    await until(async () => {
+      victim = await working();
+      return victim !== undefined;
+    });
+    killed.add(victim ?? '');
+    // The second life of resize-1 is called resize-1.2.
+    const [name = ''] = (victim ?? '').split('.');
+    await mesh.kill(name);
+    await mesh.restart(name);
+  }
+  const neighbours = await Promise.all(
+    [40, 41, 42].map((width) =>
+      created(safe, {
+        source: source(),
+        variants: [{ operations: [{ operation: { case: 'resize', value: { width } } }] }],
+        labels: { run: 'neighbours' },
+      }),
+    ),
+  );
+  await ended('poison', 1);
+  await ended('neighbours', neighbours.length);
+  expect((await listed('neighbours', [JobState.SUCCEEDED])).length).toBe(neighbours.length);
+  const { job } = await safe.getJob({ jobId: poison });
+  expect(job?.state).toBe(JobState.FAILED);
+  expect(job?.error && fromStatus(job.error).reason).toBe('POISONED');
+  expect((await finalEvents()).get(`failed ${poison}`)).toBe(1);
+});
