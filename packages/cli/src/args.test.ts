@@ -15,6 +15,22 @@ describe('readCommand', () => {
     expect(readCommand(['replica', 'filter'], {})).toEqual({ kind: 'replica', env: {}, worker: 'filter' });
   });
 
+  it('reads what is to be done with a key', () => {
+    const limits = ['--calls-per-second', '5', '--scopes', 'read, jobs', '--api-keys-file', 'k.json'];
+    expect(readCommand(['keys', 'add', 'a', ...limits], {})).toEqual({
+      kind: 'keys',
+      path: 'k.json',
+      action: 'add',
+      id: 'a',
+      fields: { owner: 'a', scopes: ['read', 'jobs'], limits: { callsPerSecond: 5 } },
+    });
+    expect(readCommand(['keys', 'list'], { API_KEYS_FILE: 'x' })).toEqual({
+      kind: 'keys',
+      path: 'x',
+      action: 'list',
+    });
+  });
+
   it('prefers help and version to everything else', () => {
     expect(readCommand(['replica', 'nonsense', '--help'], {})).toEqual({ kind: 'help' });
     expect(readCommand(['-v'], {})).toEqual({ kind: 'version' });
@@ -26,6 +42,12 @@ describe('readCommand', () => {
     [['--nope'], "Unknown option '--nope'; see imagemesh --help"],
     [['replica'], 'imagemesh replica needs a kind: resize or filter'],
     [['replica', 'gateway'], 'imagemesh replica needs a kind: resize or filter'],
+    [['keys'], 'imagemesh keys needs one of: add, list, remove'],
+    [['keys', 'add'], 'imagemesh keys add needs the name of a key'],
+    [['keys', 'list', 'x'], 'unexpected argument "x"; see imagemesh --help'],
+    [['keys', 'add', 'a', '--scopes', 'root'], '--scopes root is not valid'],
+    [['keys', 'add', 'a', '--expires', 'soon'], '--expires is not valid'],
+    [['keys', 'add', 'a', '--bytes-per-minute', '1.5'], '--bytes-per-minute 1.5 is not valid'],
   ])('refuses %j in one line', (args, message) => {
     expect(() => readCommand(args, {})).toThrow(message);
   });

@@ -1,12 +1,14 @@
 /** The command line, parsed into what to do. Options override the environment variable of the same meaning. */
 import { parseArgs } from 'node:util';
 import { ConfigError, type Env } from '@imagemesh/observe';
+import { type KeysCommand, keysOptions, readKeysCommand } from './keys-args.ts';
 import { isWorkerKind, type WorkerKind } from './replica-counts.ts';
 
 export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'up'; readonly env: Env; readonly isPrintConfig: boolean }
+  | KeysCommand
   | { readonly kind: 'replica'; readonly env: Env; readonly worker: WorkerKind };
 
 const options = {
@@ -22,6 +24,8 @@ const options = {
   replicas: { type: 'string' },
   'log-format': { type: 'string' },
   'log-level': { type: 'string' },
+  'api-keys-file': { type: 'string' },
+  ...keysOptions,
 } as const;
 
 /** Reads the arguments after the script's name. Throws ConfigError, one line. */
@@ -31,7 +35,8 @@ export function readCommand(args: readonly string[], env: Env): Command {
   if (values.version) return { kind: 'version' };
   const merged: Record<string, string | undefined> = { ...env };
   for (const [name, value] of Object.entries(values)) {
-    if (typeof value === 'string') merged[name.toUpperCase().replaceAll('-', '_')] = value;
+    if (typeof value === 'string' && !Object.hasOwn(keysOptions, name))
+      merged[name.toUpperCase().replaceAll('-', '_')] = value;
   }
   const [command = 'up', ...rest] = positionals;
   switch (command) {
@@ -46,6 +51,8 @@ export function readCommand(args: readonly string[], env: Env): Command {
       refuseMore(more);
       return { kind: 'replica', env: merged, worker };
     }
+    case 'keys':
+      return readKeysCommand(rest, values, merged);
     case 'help':
       return { kind: 'help' };
     case 'version':

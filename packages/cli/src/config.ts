@@ -40,7 +40,7 @@ export const SETTINGS: readonly Setting[] = [
     variable: 'HOST',
     option: '--host',
     default: '127.0.0.1',
-    doc: 'Address of the gateway; other than loopback only with ALLOW_UNAUTHENTICATED=true.',
+    doc: 'Address of the gateway; other than loopback only with API_KEYS_FILE.',
   },
   {
     variable: 'BALANCER_PORT',

@@ -4,6 +4,7 @@ import { ConfigError } from '@imagemesh/observe';
 import { readCommand } from './args.ts';
 import { processEnv, readConfig } from './config.ts';
 import { helpText } from './help-text.ts';
+import { runKeys } from './keys.ts';
 import { runReplica } from './replica.ts';
 import { up } from './up.ts';
 import { readVersion } from './version.ts';
@@ -27,6 +28,8 @@ async function run(): Promise<number> {
       return print(helpText());
     case 'version':
       return print(`${readVersion()}\n`);
+    case 'keys':
+      return runKeys(command, { print, tell });
     case 'replica':
       return runReplica(command.worker, command.env, isTerminal);
     case 'up': {
@@ -35,6 +38,11 @@ async function run(): Promise<number> {
       return up(config, command.env);
     }
   }
+}
+
+/** For people: what a script reads stays on stdout. */
+function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function print(text: string): number {

@@ -81,7 +81,8 @@ async function start(
   );
   const natsUrl = config.natsUrl ?? (await startNats(bare, mesh));
   const settings: MeshSettings = { ...bare, natsUrl };
-  if ((await balancerReady) === undefined || requested.aborted) return false;
+  const balancerAt = await balancerReady;
+  if (balancerAt === undefined || requested.aborted) return false;
 
   const url = `http://${hostInUrl(host)}:${port}`;
   const gatewayReady = mesh.run('gateway', () => gatewaySpec('gateway', { host, port }, settings));
@@ -93,8 +94,9 @@ async function start(
   const ready = await Promise.all([gatewayReady, ...replicasStarted]);
   if (ready.includes(undefined) || requested.aborted) return false;
 
+  const admin = ready[0]?.adminAddress;
   const joined = await replicasReady(
-    url,
+    { gateway: admin ?? '', balancers: [balancerAt.adminAddress ?? ''] },
     replicasStarted.length,
     AbortSignal.any([requested, AbortSignal.timeout(joinMs)]),
   );
@@ -102,7 +104,6 @@ async function start(
   if (!joined) mesh.output.say('not every replica has joined yet; the mesh serves with those that have');
   lock.update({ url, balancer, natsUrl });
   await sleep(settleMs);
-  const admin = ready[0]?.adminAddress;
   const notes = [
     ...(admin === undefined ? [] : [`admin http://${admin}`]),
     `jobs ${natsUrl === '' ? 'off' : 'on'}`,

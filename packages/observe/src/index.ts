@@ -11,6 +11,7 @@ export {
   envNumber,
   envString,
 } from './env.ts';
+export { type FollowFilesOptions, followFiles } from './follow-files.ts';
 export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.ts';
 export { type Counter, createMetrics, type Gauge, type Histogram, type Metrics } from './metrics.ts';
 export {

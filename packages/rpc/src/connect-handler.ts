@@ -1,6 +1,11 @@
 /** Connect's router behind a Node request listener, with limits set and every error one of the mesh's. */
 import type { ServerResponse } from 'node:http';
-import { type ConnectRouter, createConnectRouter, type Interceptor } from '@connectrpc/connect';
+import {
+  type ConnectRouter,
+  type ContextValues,
+  createConnectRouter,
+  type Interceptor,
+} from '@connectrpc/connect';
 import {
   type connectNodeAdapter,
   universalRequestFromNodeRequest,
@@ -12,6 +17,9 @@ import { errorDetails } from './error-details.ts';
 import { MeshError } from './errors.ts';
 import { MAX_MESSAGE_BYTES } from './frames.ts';
 import { statusTrailers } from './grpc-status.ts';
+import { toMeshError } from './mesh-errors.ts';
+import { REQUEST_ID_HEADER, requestIdFrom } from './metadata.ts';
+import { refuseCall } from './refuse-call.ts';
 
 type NodeHandler = ReturnType<typeof connectNodeAdapter>;
 /** A request of node:http or node:http2. */
@@ -24,6 +32,11 @@ export interface ConnectHandlerOptions {
   readonly interceptors?: readonly Interceptor[];
   readonly readMaxBytes?: number;
   readonly writeMaxBytes?: number;
+  /**
+   * Looks at a call before anything of its body is read: throws a MeshError to refuse it; what it returns, handlers find in
+   * their context. Paths have the form "/package.Service/Method".
+   */
+  readonly contextOf?: (request: NodeServerRequest, path: string) => ContextValues;
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
   readonly log?: Logger;
 }
@@ -65,7 +78,14 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         else fallback(request, response);
         return;
       }
-      handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
+      let context: ContextValues | undefined;
+      try {
+        context = options.contextOf?.(request, path);
+      } catch (error) {
+        refuse(request, response, path, toMeshError(error), options.log);
+        return;
+      }
+      handler(universalRequestFromNodeRequest(request, response, undefined, context))
         .then(async (reply) => universalResponseToNodeResponse(await withMeshErrors(reply), response))
         .catch((error: unknown) => {
           // The client left while it was being answered, or its stream broke: there is nobody to tell.
@@ -74,6 +94,20 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         });
     },
   };
+}
+
+/** The line that every call leaves at its end. */
+function refuse(
+  request: NodeServerRequest,
+  response: NodeServerResponse,
+  method: string,
+  error: MeshError,
+  log: Logger | undefined,
+): void {
+  const { reason, code, message } = error;
+  const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
+  refuseCall(request, response, error, requestId);
+  log?.info({ requestId, method, code, ms: 0, reason, message }, 'call');
 }
 
 /** The trailers-only form, which gRPC-Web has too. */

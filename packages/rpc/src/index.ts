@@ -3,7 +3,11 @@ export {
   Code,
   ConnectError,
   type ConnectRouter,
+  type ContextKey,
+  type ContextValues,
   cors,
+  createContextKey,
+  createContextValues,
   type HandlerContext,
   type Interceptor,
   type ServiceImpl,
@@ -53,6 +57,7 @@ export {
 export { toMeshError } from './mesh-errors.ts';
 export * from './metadata.ts';
 export { reflectionRoutes } from './reflection.ts';
+export { challengeHeaders, dropRest, refuseCall, retryHeaders } from './refuse-call.ts';
 export {
   createRpcHandler,
   type RpcHandler,

@@ -6,7 +6,7 @@
  */
 import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import type { ConnectRouter, Interceptor } from '@connectrpc/connect';
+import type { ConnectRouter, ContextValues, Interceptor } from '@connectrpc/connect';
 import type { Logger } from '@imagemesh/observe';
 import { createConnectHandler, type NodeServerRequest, type NodeServerResponse } from './connect-handler.ts';
 import { http2ServerOptions } from './http2-options.ts';
@@ -27,9 +27,14 @@ export interface RpcHandlerOptions {
   readonly readMaxBytes?: number;
   /** Most bytes of one message of a reply through Connect. Default 4 MiB. */
   readonly writeMaxBytes?: number;
+  /**
+   * Looks at a call through Connect before anything of its body is read: throws a MeshError to refuse it; what it returns,
+   * handlers find in their context. Paths have the form "/package.Service/Method".
+   */
+  readonly contextOf?: (request: NodeServerRequest, path: string) => ContextValues;
   /** What no route matches, REST for instance. Default: gRPC UNIMPLEMENTED, or HTTP 404. */
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
-  /** For failures that no call could be told of. */
+  /** For failures that no call could be told of, and calls that `contextOf` refuses. */
   readonly log?: Logger;
 }
 

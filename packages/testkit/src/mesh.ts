@@ -55,7 +55,7 @@ export interface TestMesh {
   restart(name: string): Promise<void>;
   /** Adds a replica; resolves to its name once it is ready. It joins soon after: see `allJoined`. */
   addReplica(kind: WorkerKind): Promise<string>;
-  /** Resolves once the gateway lists that many replicas that take work (default: all that run). */
+  /** Resolves once every balancer that runs has that many replicas that take work (default: all that run). */
   allJoined(count?: number): Promise<void>;
   /** Ends everything and deletes the folder. */
   stop(): Promise<void>;
@@ -165,7 +165,10 @@ export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
         return name;
       },
       async allJoined(count = mesh.replicaNames().length) {
-        if (await replicasReady(gatewayUrl, count, AbortSignal.timeout(joinTimeoutMs))) return;
+        const admin = (name: string) => new URL(find(name).adminUrl).host;
+        const balancerNames = [...running.keys()].filter((name) => name.startsWith('balancer-'));
+        const ports = { gateway: admin('gateway'), balancers: balancerNames.map(admin) };
+        if (await replicasReady(ports, count, AbortSignal.timeout(joinTimeoutMs))) return;
         throw new Error(`after ${joinTimeoutMs} ms not all of ${count} replicas had joined`);
       },
       stop,

@@ -1,12 +1,14 @@
 /** What the gateway knows about a call, whichever protocol it came by. */
 import type { TraceContext } from '@imagemesh/observe';
 import { createCallSignal, type Deadline, deadlineIn, earlier } from '@imagemesh/rpc';
+import type { Caller } from './identity/caller.ts';
 
 /** A call as it comes in: its body may still be arriving. */
 export interface IncomingCall {
   readonly requestId: string;
   readonly trace: TraceContext;
-  /** Whose images it sees. */
+  readonly caller: Caller;
+  /** Whose images and jobs it sees: the caller's owner. */
   readonly owner: string;
   /** Fires when the caller left or its own deadline passed; the reason is a MeshError. */
   readonly signal: AbortSignal;

@@ -15,7 +15,10 @@ describe('readConfig', () => {
 
   it('refuses an address that others can reach unless told that callers need no keys', () => {
     for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.org']) {
-      expect(() => readConfig({ HOST })).toThrow(/HOST.*ALLOW_UNAUTHENTICATED/);
+      expect(() => readConfig({ HOST })).toThrow(
+        /^HOST.*imagemesh keys add.*API_KEYS_FILE.*ALLOW_UNAUTHENTICATED[^\n]*$/,
+      );
+      expect(readConfig({ HOST, API_KEYS_FILE: 'keys.json' }).host).toBe(HOST);
       expect(readConfig({ HOST, ALLOW_UNAUTHENTICATED: 'true' }).host).toBe(HOST);
     }
     for (const HOST of ['localhost', '127.0.0.1', '127.1.2.3', '::1'])
@@ -48,7 +51,6 @@ describe('readConfig', () => {
       },
     );
     readConfig(env);
-    read.add('ALLOW_UNAUTHENTICATED');
     expect(envDocs.map(({ name }) => name).sort()).toEqual([...read].sort());
   });
 });

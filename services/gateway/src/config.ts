@@ -30,6 +30,8 @@ export interface Config {
   readonly webDir: string;
   /** Origins whose pages may call the API; "*" for all. */
   readonly corsOrigins: readonly string[];
+  /** The file of API keys; empty: callers need none. */
+  readonly apiKeysFile: string;
   /** Limits on bytes, pixels, sides and operations. */
   readonly imageLimits: ImageLimits;
   readonly calls: CallLimits;
@@ -100,6 +102,7 @@ export function readConfig(env: Env): Config {
       item: origin,
       form: 'a comma-separated list of origins such as https://example.org, or *',
     }),
+    apiKeysFile: envString(env, 'API_KEYS_FILE', { default: '' }),
     imageLimits: limitsFromEnv(env),
     calls: {
       defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 100, max: 3_600_000 }),
@@ -124,9 +127,10 @@ export function readConfig(env: Env): Config {
       'BALANCER_ADDRESSES names no balancer; expected a comma-separated list of host:port',
     );
   }
-  if (!loopback.test(config.host) && !envBoolean(env, 'ALLOW_UNAUTHENTICATED', { default: false })) {
+  const isOpen = envBoolean(env, 'ALLOW_UNAUTHENTICATED', { default: false });
+  if (!loopback.test(config.host) && config.apiKeysFile === '' && !isOpen) {
     throw new ConfigError(
-      `HOST=${config.host} is not a loopback address, and callers are not authenticated yet; set ALLOW_UNAUTHENTICATED=true where something in front of the gateway decides who may call (default HOST 127.0.0.1)`,
+      `HOST=${config.host} can be reached from elsewhere and there are no API keys; make one with "npm run -s keys -- add NAME" (imagemesh keys add NAME) and set API_KEYS_FILE=keys.json, or set ALLOW_UNAUTHENTICATED=true where something in front of the gateway decides who may call (default HOST 127.0.0.1)`,
     );
   }
   return config;
@@ -152,7 +156,16 @@ export const envDocs: readonly EnvDoc[] = [
     default: '',
     doc: 'Origins whose pages may call, comma-separated, or *; none but its own.',
   },
-  { name: 'ALLOW_UNAUTHENTICATED', default: 'false', doc: 'Allows a HOST that is not loopback.' },
+  {
+    name: 'API_KEYS_FILE',
+    default: '',
+    doc: 'The API keys, as imagemesh keys add writes them, read again when they change; callers need none without.',
+  },
+  {
+    name: 'ALLOW_UNAUTHENTICATED',
+    default: 'false',
+    doc: 'Allows a HOST that is not loopback without API keys.',
+  },
   {
     name: 'DEFAULT_DEADLINE_MS',
     default: '30000',

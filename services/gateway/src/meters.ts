@@ -1,6 +1,6 @@
 /** What the gateway counts. */
 import type { Metrics } from '@imagemesh/observe';
-import type { WireOutcome } from '@imagemesh/rpc';
+import type { MeshError, WireOutcome } from '@imagemesh/rpc';
 import type { Admission } from './admit.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
@@ -9,6 +9,8 @@ export interface Meters {
   callEnded(outcome: WireOutcome): void;
   transferred(direction: 'in' | 'out', bytes: number): void;
   eventDropped(): void;
+  /** A call was refused for who makes it, or how much. */
+  refused(error: MeshError): void;
 }
 
 export function createMeters(
@@ -35,6 +37,11 @@ export function createMeters(
     name: 'imagemesh_gateway_events_dropped_total',
     help: 'Events of uploads and transforms that were not published, NATS being down.',
   });
+  const refused = metrics.counter({
+    name: 'imagemesh_gateway_refused_total',
+    help: 'Calls refused for their API key, by reason.',
+    labelNames: ['reason'] as const,
+  });
   metrics.gauge({
     name: 'imagemesh_gateway_held_bytes',
     help: 'Memory that bodies and replies take.',
@@ -57,5 +64,6 @@ export function createMeters(
     },
     transferred: (direction, count) => bytes.inc({ direction }, count),
     eventDropped: () => dropped.inc(),
+    refused: ({ reason }) => refused.inc({ reason }),
   };
 }

@@ -34,6 +34,9 @@ import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
+import { createIdentify } from './identity/identify.ts';
+import { openKeyring } from './identity/keyring.ts';
+import { accessOfMethod } from './identity/method-access.ts';
 import { createCapacity } from './jobs/capacity.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createNoJobs } from './jobs/no-jobs.ts';
@@ -51,6 +54,7 @@ import { createJobRoutes } from './rest/jobs.ts';
 import { pageRoutes } from './rest/page.ts';
 import { uploadRoute } from './rest/upload.ts';
 import { createRpcs, services } from './rpc/index.ts';
+import { contextWith } from './rpc/on-connect.ts';
 import { createPipelineRunner } from './run-pipeline.ts';
 import { createSources } from './source.ts';
 import { createStoreImage } from './store-image.ts';
@@ -69,9 +73,11 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const metrics = createMetrics('gateway');
   const store = await openBlobStore(config.storeUrl);
   const claims = createClaimsCache(openClaims(config.storeUrl));
+  const keyring = config.apiKeysFile === '' ? undefined : await openKeyring(config.apiKeysFile, { log });
   const budget = createMemoryBudget(calls.heldBytesMax);
   const admission = createAdmission(calls.maxCalls);
   const meters = createMeters(metrics, { budget, admission });
+  const identify = createIdentify(keyring, { now: Date.now, onRefused: meters.refused });
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
   const addresses = createAddresses(config.balancerAddresses, { log });
   const upstream = createUpstream({ addresses, log });
@@ -109,6 +115,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     render: createRender({ sources, runner, limits: imageLimits, deadlines: calls, admission }),
     measurements: createMeasurements({ runner, limits: imageLimits, deadlines: calls, admission }),
     imageLimits,
+    identify,
     limits: {
       maxInputBytes: imageLimits.maxInputBytes,
       maxMessageBytes: imageLimits.maxInputBytes + messageSlackBytes,
@@ -124,6 +131,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       ...jobRoutes(createJobRoutes(jobs), storeImage),
       ...(await pageRoutes(config.webDir)),
     ],
+    identify,
     timeoutMs: calls.bodyTimeoutMs,
     log,
     metrics,
@@ -134,6 +142,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       health.routes(router);
       reflectionRoutes(router, services);
     },
+    contextOf: (request, path) => contextWith(identify(request.headers, accessOfMethod(path))),
     interceptors: standardInterceptors({ log, metrics }),
     readMaxBytes: imageLimits.maxInputBytes + messageSlackBytes,
     // JSON has bytes as base64.
@@ -172,6 +181,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       feed.close();
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
+      keyring?.close();
       sweeping.stop();
       jobsEnding.abort();
       balancers.close();

@@ -22,6 +22,8 @@ import { newRecord } from './transitions.ts';
 /** What a job needs to know of the call that asks for it. */
 export interface JobCall {
   readonly owner: string;
+  /** One with the scope admin sees everybody's jobs. */
+  readonly caller?: { readonly scopes: ReadonlySet<string> };
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly signal: AbortSignal;

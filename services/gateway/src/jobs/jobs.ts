@@ -25,7 +25,7 @@ import { watchJob, watchJobs } from './watch-jobs.ts';
 export type { JobCall } from './create-job.ts';
 export type { RunVariant } from './run.ts';
 
-/** Each caller sees its own jobs only. Without NATS every call is NATS_UNAVAILABLE. */
+/** Each caller lists its own jobs only, and by their ids finds no others, unless it is an admin. Without NATS every call is NATS_UNAVAILABLE. */
 export interface Jobs {
   /** REQUEST_ID_REUSED, IMAGE_NOT_FOUND, QUEUE_FULL, and whatever checking and storing the image throws. */
   create(call: JobCall, request: CreateJobRequest): Promise<Job>;

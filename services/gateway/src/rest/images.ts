@@ -11,6 +11,7 @@ export function imagesRoute(claims: Claims, store: BlobStore): Route {
     method: 'GET',
     pattern: /^\/images\/([0-9a-f]{64})$/,
     name: '/images/{id}',
+    access: 'read',
     async serve({ request, response, owner, params: [id = ''], signal }) {
       const image = await claims.get(owner, id);
       if (image === undefined) throw imageNotFound(id);

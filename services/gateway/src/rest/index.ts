@@ -5,6 +5,7 @@ import { childOf, type Logger, type Metrics, newTrace, parseTraceparent } from '
 import {
   createCallSignal,
   deadlineIn,
+  dropRest,
   MeshError,
   type NodeServerRequest,
   type NodeServerResponse,
@@ -13,7 +14,8 @@ import {
   TRACEPARENT_HEADER,
   toMeshError,
 } from '@imagemesh/rpc';
-import { ANONYMOUS } from '@imagemesh/store';
+import { stranger } from '../identity/caller.ts';
+import type { Identify } from '../identity/identify.ts';
 import {
   type HttpRequest,
   type HttpResponse,
@@ -26,6 +28,7 @@ import {
 
 export interface RestOptions {
   readonly routes: readonly Route[];
+  readonly identify: Identify;
   /** Time for a request to arrive and its reply to be made. */
   readonly timeoutMs: number;
   /** How long a client that is refused may go on sending before its connection is cut. Default 2000. */
@@ -37,7 +40,14 @@ export interface RestOptions {
 const defaultLingerMs = 2000;
 
 /** For createRpcHandler's `fallback`. */
-export function createRest({ routes, timeoutMs, lingerMs = defaultLingerMs, log, metrics }: RestOptions) {
+export function createRest({
+  routes,
+  identify,
+  timeoutMs,
+  lingerMs = defaultLingerMs,
+  log,
+  metrics,
+}: RestOptions) {
   const requests = metrics.counter({
     name: 'imagemesh_gateway_http_requests_total',
     help: 'HTTP requests by route and status.',
@@ -72,6 +82,7 @@ export function createRest({ routes, timeoutMs, lingerMs = defaultLingerMs, log,
     setRequestId(response, requestId);
     let failure: MeshError | undefined;
     try {
+      const caller = route === undefined ? stranger : identify(request.headers, route.access);
       const params = route?.pattern.exec(url.pathname)?.slice(1) ?? [];
       const call = {
         request,
@@ -81,7 +92,8 @@ export function createRest({ routes, timeoutMs, lingerMs = defaultLingerMs, log,
         requestId,
         trace,
         signal,
-        owner: ANONYMOUS,
+        caller,
+        owner: caller.owner,
         clientDeadline: undefined,
       };
       await answer(
@@ -92,7 +104,7 @@ export function createRest({ routes, timeoutMs, lingerMs = defaultLingerMs, log,
     } catch (error) {
       failure = toMeshError(error);
       refuse(request, response, failure, requestId, matches);
-      if (!request.complete) cutWithin(lingerMs, request, connection);
+      if (!request.complete) dropRest(request, connection, lingerMs);
     } finally {
       dispose();
       const ms = Math.round((performance.now() - startedMs) * 10) / 10;
@@ -131,13 +143,6 @@ function parseUrl(text: string): URL {
   }
 }
 
-/** What is cut when a client does not stop: the socket of HTTP/1, the one stream of HTTP/2. */
-interface Cuttable {
-  readonly destroyed: boolean;
-  destroy(): unknown;
-  once(event: 'close', listener: () => void): unknown;
-}
-
 function refuse(
   request: HttpRequest,
   response: HttpResponse,
@@ -162,13 +167,4 @@ function refuse(
   } else {
     sendError(response, error, requestId);
   }
-}
-
-/** What still comes is dropped; a client that reads its answer only after sending gets a while for that. */
-function cutWithin(lingerMs: number, request: HttpRequest, connection: Cuttable): void {
-  if (connection.destroyed) return;
-  request.resume();
-  const timer = setTimeout(() => connection.destroy(), lingerMs);
-  timer.unref();
-  connection.once('close', () => clearTimeout(timer));
 }

@@ -12,6 +12,7 @@ export function jobRoutes(
     method: 'POST',
     pattern: new RegExp(`^/${kind}$`),
     name: `/${kind}`,
+    access: 'jobs',
     async serve(call) {
       const fields = await readForm(call.request, call.signal, async (bytes, filename) => {
         const { id } = await storeImage(call, bytes, { filename });
@@ -26,6 +27,7 @@ export function jobRoutes(
     method: 'GET',
     pattern: /^\/jobs\/([0-9A-HJKMNP-TV-Z]{26})$/,
     name: '/jobs/{id}',
+    access: 'jobs',
     async serve(call) {
       const { status, body } = await jobs.get(call, call.params[0] ?? '');
       sendJson(call.response, status, body);

@@ -41,6 +41,7 @@ export async function pageRoutes(folder: string): Promise<readonly Route[]> {
       method: 'GET',
       pattern: new RegExp(`^${escaped}$`),
       name: 'page',
+      access: 'open',
       async serve({ request, response }) {
         const headers = {
           etag: file.etag,

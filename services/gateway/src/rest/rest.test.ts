@@ -12,6 +12,7 @@ import { createLogger, createMetrics } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { openBlobStore, openClaims } from '@imagemesh/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { everybody } from '../identity/caller.ts';
 import { createMemoryBudget } from '../memory-budget.ts';
 import { createStoreImage } from '../store-image.ts';
 import { readForm } from './form.ts';
@@ -52,6 +53,7 @@ beforeAll(async () => {
     method: 'POST',
     pattern: /^\/echo$/,
     name: '/echo',
+    access: 'open',
     async serve({ request, response, signal }) {
       const fields = await readForm(request, signal, async (bytes, filename) => {
         let size = 0;
@@ -66,6 +68,7 @@ beforeAll(async () => {
     method: 'POST',
     pattern: /^\/refuse$/,
     name: '/refuse',
+    access: 'open',
     async serve({ request, signal }) {
       const closed = new Promise((resolve) => request.once('close', resolve));
       try {
@@ -78,6 +81,7 @@ beforeAll(async () => {
     },
   };
   const rest = createRest({
+    identify: () => everybody,
     routes: [refuse, uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
     timeoutMs: 5000,
     lingerMs,

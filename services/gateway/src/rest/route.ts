@@ -1,7 +1,15 @@
 /** What a REST route is, and how its answers look. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ERROR_CODES, type ErrorReason, type MeshError, REQUEST_ID_HEADER } from '@imagemesh/rpc';
+import {
+  challengeHeaders,
+  ERROR_CODES,
+  type ErrorReason,
+  type MeshError,
+  REQUEST_ID_HEADER,
+  retryHeaders,
+} from '@imagemesh/rpc';
 import type { IncomingCall } from '../call.ts';
+import type { Access } from '../identity/method-access.ts';
 
 /** Request and response of HTTP/1; HTTP/2's have all that is used of them here. */
 export type HttpRequest = IncomingMessage;
@@ -21,6 +29,8 @@ export interface Route {
   readonly pattern: RegExp;
   /** Short name for logs and metrics. */
   readonly name: string;
+  /** What it asks of a caller's key. */
+  readonly access: Access;
   /** Answers, or throws a MeshError. */
   readonly serve: (call: RestCall) => Promise<void>;
 }
@@ -65,7 +75,7 @@ export function sendError(
   requestId: string,
   status = httpStatusOf(error),
 ): void {
-  const { code, reason, message, violations, metadata, retryAfterMs } = error;
+  const { code, reason, message, violations, metadata } = error;
   const details = {
     ...(violations.length > 0 && { violations }),
     ...(Object.keys(metadata).length > 0 && { metadata }),
@@ -77,12 +87,7 @@ export function sendError(
     request_id: requestId,
     ...(Object.keys(details).length > 0 && { details }),
   };
-  sendJson(
-    response,
-    status,
-    { error: body },
-    retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) },
-  );
+  sendJson(response, status, { error: body }, { ...challengeHeaders(error), ...retryHeaders(error) });
 }
 
 /** Sets the id that every reply carries. */

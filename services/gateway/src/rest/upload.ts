@@ -12,6 +12,7 @@ export function uploadRoute(storeImage: StoreImage): Route {
     method: 'POST',
     pattern: /^\/upload$/,
     name: '/upload',
+    access: 'upload',
     async serve(call) {
       const { request, response, signal } = call;
       let image: Image | undefined;

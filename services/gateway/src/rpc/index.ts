@@ -2,9 +2,18 @@
 import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
 import type { EventPublisher } from '@imagemesh/events';
 import type { ImageLimits } from '@imagemesh/image';
-import { type ConnectRouter, type StreamHandler, type WireHandlerOptions, wireHandler } from '@imagemesh/rpc';
+import {
+  type ConnectRouter,
+  REQUEST_ID_HEADER,
+  type ServerWireCall,
+  type StreamHandler,
+  type WireHandlerOptions,
+  wireHandler,
+} from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
 import type { Balancers } from '../balancers.ts';
+import type { Identify } from '../identity/identify.ts';
+import { accessOfMethod } from '../identity/method-access.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Measurements } from '../measurements.ts';
 import type { Render } from '../render.ts';
@@ -27,7 +36,14 @@ import { listOperations } from './list-operations.ts';
 import { listReplicas } from './list-replicas.ts';
 import { withNotServed } from './not-served.ts';
 import { connectDownload, connectTransfer, connectUnary, connectUpload, connectWatch } from './on-connect.ts';
-import { type WireServe, wireDownload, wireTransfer, wireUnary, wireUpload } from './on-wire.ts';
+import {
+  incomingOnWire,
+  type WireServe,
+  wireDownload,
+  wireTransfer,
+  wireUnary,
+  wireUpload,
+} from './on-wire.ts';
 import { render } from './render.ts';
 import { retryJob } from './retry-job.ts';
 import { transform } from './transform.ts';
@@ -50,6 +66,7 @@ export interface RpcParts {
   readonly measurements: Measurements;
   readonly imageLimits: ImageLimits;
   readonly limits: RpcLimits;
+  readonly identify: Identify;
 }
 
 export interface RpcLimits {
@@ -64,7 +81,7 @@ export interface RpcLimits {
 export const services = [ImageService, UploadService, JobService, BalancerService];
 
 export function createRpcs(parts: RpcParts) {
-  const { transforms, storeImage, claims, store, balancers, feed, jobs, limits } = parts;
+  const { transforms, storeImage, claims, store, balancers, feed, jobs, limits, identify } = parts;
   const { bodyTimeoutMs } = limits;
   const { sources } = transforms;
   const image = {
@@ -134,7 +151,21 @@ export function createRpcs(parts: RpcParts) {
       ],
       [method.downloadImage.name, wireDownload(method.downloadImage, image.downloadImage, limits)],
     ];
-    return new Map(hot.map(([name, serve]) => [`/${typeName}/${name}`, wireHandler(serve, options)]));
+    return new Map(
+      hot.map(([name, serve]) => {
+        const path = `/${typeName}/${name}`;
+        return [path, wireHandler(identified(path, serve), options)];
+      }),
+    );
+  }
+
+  /** Before anything of the body is read. */
+  function identified(path: string, serve: WireServe) {
+    const access = accessOfMethod(path);
+    return async (wire: ServerWireCall): Promise<void> => {
+      wire.trailers[REQUEST_ID_HEADER] = wire.requestId;
+      await serve(wire, incomingOnWire(wire, identify(wire.headers, access)));
+    };
   }
 
   return { routes, streams };

@@ -1,7 +1,16 @@
 /** The RPCs over Connect's router: Connect, gRPC-Web, compressed or JSON gRPC. Requests come validated. */
-import { callInfo, type HandlerContext, invalidField, MeshError } from '@imagemesh/rpc';
-import { ANONYMOUS } from '@imagemesh/store';
+import {
+  type ContextKey,
+  type ContextValues,
+  callInfo,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+  invalidField,
+  MeshError,
+} from '@imagemesh/rpc';
 import { type IncomingCall, withinTransferTime } from '../call.ts';
+import { type Caller, stranger } from '../identity/caller.ts';
 import {
   type Download,
   type IncomingChunks,
@@ -62,9 +71,17 @@ export function connectWatch<Request, Response>(serve: Watch<Request, Response>)
     serve(request, incoming(context));
 }
 
+const callerKey: ContextKey<Caller> = createContextKey(stranger, { description: 'who calls' });
+
+/** What the handlers find their caller in. */
+export function contextWith(caller: Caller): ContextValues {
+  return createContextValues().set(callerKey, caller);
+}
+
 function incoming(context: HandlerContext): IncomingCall {
   const { requestId, trace, deadline, signal } = callInfo(context);
-  return { requestId, trace, signal, owner: ANONYMOUS, clientDeadline: deadline };
+  const caller = context.values.get(callerKey);
+  return { requestId, trace, signal, caller, owner: caller.owner, clientDeadline: deadline };
 }
 
 async function openStream<Spec>(

@@ -12,15 +12,9 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import {
-  invalidField,
-  MeshError,
-  REQUEST_ID_HEADER,
-  type ServerWireCall,
-  validateMessage,
-} from '@imagemesh/rpc';
-import { ANONYMOUS } from '@imagemesh/store';
+import { invalidField, MeshError, type ServerWireCall, validateMessage } from '@imagemesh/rpc';
 import { type IncomingCall, withinTransferTime } from '../call.ts';
+import type { Caller } from '../identity/caller.ts';
 import {
   type Download,
   replyChunkBytes,
@@ -31,7 +25,7 @@ import {
   type Upload,
 } from './call-shapes.ts';
 
-export type WireServe = (wire: ServerWireCall) => Promise<void>;
+export type WireServe = (wire: ServerWireCall, call: IncomingCall) => Promise<void>;
 
 export interface WireLimits {
   /** The largest message with an image in it. */
@@ -45,8 +39,7 @@ export function wireUnary<I extends DescMessage, O extends DescMessage>(
   serve: Unary<MessageShape<I>, MessageShape<O>>,
   limits: WireLimits,
 ): WireServe {
-  return async (wire) => {
-    const call = incoming(wire);
+  return async (wire, call) => {
     const response = await serve(await readFirst(wire, input, limits), call);
     await withinTransferTime(call.signal, limits.bodyTimeoutMs, () =>
       wire.writer.message(toBinary(output, response)),
@@ -59,9 +52,9 @@ export function wireUpload<I extends DescMessage, O extends DescMessage, Spec>(
   serve: Upload<Spec, MessageShape<O>>,
   limits: WireLimits & { specOf: (message: MessageShape<I>) => StreamedRequest<Spec> },
 ): WireServe {
-  return async (wire) => {
+  return async (wire, call) => {
     const spec = readSpec(limits.specOf(await readFirst(wire, input, limits)));
-    const response = await serve(spec, wire.reader, incoming(wire));
+    const response = await serve(spec, wire.reader, call);
     await wire.writer.message(toBinary(output, response));
   };
 }
@@ -71,9 +64,9 @@ export function wireDownload<I extends DescMessage, O extends DescMessage>(
   serve: Download<MessageShape<I>, MessageShape<O>>,
   limits: WireLimits,
 ): WireServe {
-  return async (wire) => {
+  return async (wire, call) => {
     const request = await readFirst(wire, input, limits);
-    await reply(wire, output, await serve(request, incoming(wire)), limits);
+    await reply(wire, output, await serve(request, call), limits);
   };
 }
 
@@ -82,9 +75,9 @@ export function wireTransfer<I extends DescMessage, O extends DescMessage, Spec>
   serve: Transfer<Spec, MessageShape<O>>,
   limits: WireLimits & { specOf: (message: MessageShape<I>) => StreamedRequest<Spec> },
 ): WireServe {
-  return async (wire) => {
+  return async (wire, call) => {
     const spec = readSpec(limits.specOf(await readFirst(wire, input, limits)));
-    await reply(wire, output, await serve(spec, wire.reader, incoming(wire)), limits);
+    await reply(wire, output, await serve(spec, wire.reader, call), limits);
   };
 }
 
@@ -94,10 +87,9 @@ export function readSpec<Spec>({ message }: StreamedRequest<Spec>): Spec {
   throw invalidField('message', 'the spec must come first, before any chunk');
 }
 
-function incoming(wire: ServerWireCall): IncomingCall {
+export function incomingOnWire(wire: ServerWireCall, caller: Caller): IncomingCall {
   const { requestId, trace, signal, deadline } = wire;
-  wire.trailers[REQUEST_ID_HEADER] = requestId;
-  return { requestId, trace, signal, owner: ANONYMOUS, clientDeadline: deadline };
+  return { requestId, trace, signal, caller, owner: caller.owner, clientDeadline: deadline };
 }
 
 async function readFirst<I extends DescMessage>(
@@ -105,7 +97,6 @@ async function readFirst<I extends DescMessage>(
   schema: I,
   { maxMessageBytes, bodyTimeoutMs }: WireLimits,
 ): Promise<MessageShape<I>> {
-  wire.trailers[REQUEST_ID_HEADER] = wire.requestId;
   const bytes = await withinTransferTime(wire.signal, bodyTimeoutMs, () =>
     wire.reader.message(maxMessageBytes),
   );

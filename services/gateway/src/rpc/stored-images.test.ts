@@ -17,6 +17,7 @@ import { openBlobStore, openClaims } from '@imagemesh/store';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { IncomingCall } from '../call.ts';
 import { createClaimsCache } from '../claims-cache.ts';
+import { everybody } from '../identity/caller.ts';
 import { deleteImage } from './delete-image.ts';
 import { getImage } from './get-image.ts';
 import { listImages } from './list-images.ts';
@@ -29,7 +30,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 function callOf(owner: string): IncomingCall {
   const { signal } = new AbortController();
-  return { owner, requestId: 'r', trace: newTrace(), signal, clientDeadline: undefined };
+  return { caller: everybody, owner, requestId: 'r', trace: newTrace(), signal, clientDeadline: undefined };
 }
 
 async function openImages() {
