@@ -18,5 +18,6 @@ export {
 } from './images.ts';
 export { type MeshOptions, startMesh, type TestMesh } from './mesh.ts';
 export { startNats, type TestNats } from './nats.ts';
+export { type NatsCluster, startNatsCluster } from './nats-cluster.ts';
 export { startProcess, type TestProcess } from './process.ts';
 export { seededRandom } from './seeded-random.ts';

@@ -24,6 +24,8 @@ export interface MeshOptions {
   readonly gateways?: number;
   /** Whether to start a nats-server. Default false: no jobs. */
   readonly nats?: boolean;
+  /** Servers that the test runs itself, instead. */
+  readonly natsUrl?: string;
   /** For every service, over the environment of the test. */
   readonly env?: Readonly<Record<string, string>>;
   /** For the replicas alone. */
@@ -66,7 +68,7 @@ const joinTimeoutMs = 20_000;
 /** Starts it and waits until every replica has joined. Call `stop` in afterAll. */
 export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
   const { replicas = {}, balancers = 1, gateways = 1, nats: wantsNats = false } = options;
-  const { env = {}, replicaEnv = {} } = options;
+  const { natsUrl = '', env = {}, replicaEnv = {} } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'imagemesh-'));
   const specs = new Map<string, ChildSpec>();
   const running = new Map<string, TestProcess>();
@@ -96,7 +98,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<TestMesh> {
   try {
     const base = { LOG_LEVEL: 'info', ...process.env, ...env };
     if (wantsNats) nats = await startNats();
-    const bare: MeshSettings = { dataDir, balancers: [], natsUrl: nats?.url ?? '', env: base };
+    const bare: MeshSettings = { dataDir, balancers: [], natsUrl: nats?.url ?? natsUrl, env: base };
     const started = await Promise.all(
       numbered('balancer', balancers).map((name) =>
         run(balancerSpec(name, { host: '127.0.0.1', port: 0 }, bare)),

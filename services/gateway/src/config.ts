@@ -26,6 +26,8 @@ export interface Config {
   readonly storeUrl: string;
   /** Empty: no jobs, no events. */
   readonly natsUrl: string;
+  /** Copies of streams and buckets that a NATS cluster keeps. */
+  readonly natsReplicas: number;
   /** Folder of the built page. */
   readonly webDir: string;
   /** Origins whose pages may call the API; "*" for all. */
@@ -96,6 +98,7 @@ export function readConfig(env: Env): Config {
       form: 'file:<folder>',
     }),
     natsUrl: envString(env, 'NATS_URL', { default: '' }),
+    natsReplicas: envInt(env, 'NATS_REPLICAS', { default: 1, min: 1, max: 5 }),
     webDir: envString(env, 'WEB_DIR', { default: defaultWebDir }),
     corsOrigins: envList(env, 'CORS_ORIGINS', {
       default: [],
@@ -150,6 +153,11 @@ export const envDocs: readonly EnvDoc[] = [
   { name: 'DATA_DIR', default: '.imagemesh', doc: 'Folder for data, where STORE_URL names none.' },
   { name: 'STORE_URL', default: 'file:<DATA_DIR>/store', doc: 'Where images are stored.' },
   { name: 'NATS_URL', default: '', doc: 'The NATS server; without one there are no jobs and no events.' },
+  {
+    name: 'NATS_REPLICAS',
+    default: '1',
+    doc: 'Copies of jobs and events that a NATS cluster keeps, 1 to 5; 3 survive the loss of one server.',
+  },
   { name: 'WEB_DIR', default: '<web>/dist', doc: 'Folder of the built page.' },
   {
     name: 'CORS_ORIGINS',

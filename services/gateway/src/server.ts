@@ -202,11 +202,11 @@ function warmUp(): void {
 }
 
 function openEvents(
-  { natsUrl }: Config,
+  { natsUrl, natsReplicas: replicas }: Config,
   { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
 ): { link: NatsLink | undefined; events: EventPublisher } {
   if (natsUrl === '') return { link: undefined, events: createNoEvents() };
-  const link = connectNats({ url: natsUrl, name: gatewayId, log });
+  const link = connectNats({ url: natsUrl, name: gatewayId, log, replicas });
   return {
     link,
     events: createEventPublisher(link, { source: `/imagemesh/gateway/${gatewayId}`, onDropped }),
