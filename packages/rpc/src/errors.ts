@@ -83,6 +83,7 @@ export const ERROR_REASONS = {
   CANCELLED: 'cancelled',
   JOB_CONFLICT: 'aborted',
   REQUEST_ID_REUSED: 'already_exists',
+  BLOB_DAMAGED: 'data_loss',
   STORE_FAILED: 'internal',
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorCode>;

@@ -26,16 +26,26 @@ export interface StoredBlob {
 /** A blob found; nothing is held open until its bytes are asked for. */
 export interface ReadableBlob {
   readonly sizeBytes: number;
-  /** All of them in one buffer of exactly sizeBytes. BLOB_NOT_FOUND if deleted since. */
+  /** All of them in one buffer of exactly sizeBytes. BLOB_NOT_FOUND if deleted since; an image's are verified. */
   bytes(signal?: AbortSignal): Promise<Buffer>;
   /**
    * The bytes from start (default 0) up to but not including end (default sizeBytes), in chunks of at most 512 KiB.
-   * Reads no more than the consumer asks for, and closes when it stops.
+   * Reads no more than the consumer asks for, and closes when it stops. An image that is streamed whole is verified before
+   * its last chunk is given out; a part of one is not.
    */
   stream(start?: number, end?: number): AsyncIterable<Buffer>;
 }
 
-/** Errors: BLOB_NOT_FOUND, STORE_FULL (no space left), STORE_FAILED (anything else the engine says). */
+/** An image as a sweep sees it. */
+export interface ListedImage extends StoredBlob {
+  /** When it was last stored or touched, in ms since the epoch. */
+  readonly usedMs: number;
+}
+
+/**
+ * Errors: BLOB_NOT_FOUND; BLOB_DAMAGED for an image whose bytes are no longer those it was stored with: it is set aside
+ * for a week, and storing it again mends it; STORE_FULL (no space left), STORE_FAILED (anything else the engine says).
+ */
 export interface BlobStore {
   /** Random, persisted with the blobs: two processes with the same id share the blobs. */
   readonly id: string;
@@ -51,8 +61,15 @@ export interface BlobStore {
   readTemporary(id: string): Promise<ReadableBlob>;
   /** Deleting what is not there is fine. */
   deleteTemporary(id: string): Promise<void>;
-  /** Deletes temporary blobs and unfinished writes that were last written longer ago; how many. */
-  sweepTemporaries(olderThanMs: number): Promise<number>;
+  /**
+   * Deletes temporary blobs and unfinished writes that were last written longer ago, and damaged images a week old; how
+   * many. Mends what a sweep that was killed left.
+   */
+  sweepLeftovers(olderThanMs: number): Promise<number>;
+  /** The images whose ids begin with that byte, 0 to 255. */
+  listImages(shard: number): AsyncIterable<ListedImage>;
+  /** Deletes an image, unless it was stored or touched since that time (ms since the epoch): false, also if there is none. */
+  removeImage(id: string, unusedSinceMs: number): Promise<boolean>;
   close(): Promise<void>;
 }
 

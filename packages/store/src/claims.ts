@@ -1,10 +1,18 @@
 /** Who holds which image. Claims lie beside the blobs, so that uploads and downloads need no NATS. */
-import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { create, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Image, ImageSchema } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import { storeRoot } from './blob-store.ts';
-import { claimKey, listedKey, readListedKey } from './claim-keys.ts';
+import {
+  claimKey,
+  claimsFolder,
+  expiringKey,
+  listedKey,
+  readClaimKey,
+  readExpiringKey,
+  readListedKey,
+} from './claim-keys.ts';
 import type { Entries } from './entries.ts';
 import { createFileEntries } from './file-entries.ts';
 
@@ -13,7 +21,10 @@ export const ANONYMOUS = 'anonymous';
 
 /** An owner is 1 to 64 of A-Z a-z 0-9 _ -. */
 export interface Claims {
-  /** The owner now holds the image. If it did before, the claim stays as it was; either way, the claim. */
+  /**
+   * The owner now holds the image, which must just have been stored or touched. If it did before, the claim stays as it was,
+   * but for an earlier expire_time; either way, the claim.
+   */
   add(owner: string, image: Image): Promise<Image>;
   /** The owner's claim; undefined without one. */
   get(owner: string, imageId: string): Promise<Image | undefined>;
@@ -21,6 +32,18 @@ export interface Claims {
   remove(owner: string, imageId: string): Promise<Image | undefined>;
   /** The owner's images, newest first: those after the place that `ClaimPage.next` named. */
   list(owner: string, options: ListClaimsOptions): Promise<ClaimPage>;
+}
+
+/** Claims as a sweep needs them. */
+export interface SweptClaims extends Claims {
+  /** Ids of images whose ids begin with that byte, 0 to 255, and that somebody holds. */
+  claimed(shard: number): Promise<ReadonlySet<string>>;
+  /** Drops the claims that end before that time (ms since the epoch), each after `onExpire` has resolved; how many. */
+  expire(
+    beforeMs: number,
+    onExpire: (imageId: string) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<number>;
 }
 
 export interface ListClaimsOptions {
@@ -37,18 +60,20 @@ export interface ClaimPage {
 }
 
 /** The claims beside the blobs of the store that the URL names. */
-export function openClaims(url: string): Claims {
+export function openClaims(url: string): SweptClaims {
   return createClaims(createFileEntries(storeRoot(url)));
 }
 
 /** Claims read at once for a page. */
 const readsAtOnce = 16;
+const nothing = new Uint8Array(0);
 
 /**
- * A claim is two entries: by its image and owner, what counts; by owner and time, what lists it. The second is made
- * first and removed last, so that every claim is listed; one without its claim is passed over.
+ * A claim is an entry by its image and owner, which is what counts, and one or two that only find it: by owner and time, to
+ * list it, and by its end, if it has one. Those are made first and removed last, so that they are there for every claim;
+ * one without its claim is passed over.
  */
-export function createClaims(entries: Entries): Claims {
+export function createClaims(entries: Entries): SweptClaims {
   async function get(owner: string, imageId: string): Promise<Image | undefined> {
     const key = claimKey(owner, imageId);
     const value = key === undefined ? undefined : await entries.read(key);
@@ -59,14 +84,29 @@ export function createClaims(entries: Entries): Claims {
     const key = claimKey(owner, image.id);
     if (key === undefined) throw new MeshError('INTERNAL', `no claim of ${owner} on ${image.id} is possible`);
     const existing = await get(owner, image.id);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) return prolong(key, owner, existing, image);
     const listed = listedKeyOf(owner, image);
-    await entries.create(listed, new Uint8Array(0));
+    await Promise.all([entries.create(listed, nothing), createExpiring(owner, image)]);
     if (await entries.create(key, encode(image))) return image;
     // Another call was faster.
     const first = await get(owner, image.id);
     if (first === undefined || listedKeyOf(owner, first) !== listed) await entries.remove(listed);
-    return first ?? image;
+    return first === undefined ? image : prolong(key, owner, first, image);
+  }
+
+  async function createExpiring(owner: string, image: Image): Promise<void> {
+    if (image.expireTime === undefined) return;
+    await entries.create(expiringKey(owner, image.id, timestampMs(image.expireTime)), nothing);
+  }
+
+  /** The claim, that ends no earlier than the image says. */
+  async function prolong(key: string, owner: string, claim: Image, { expireTime }: Image): Promise<Image> {
+    if (endOf(claim) >= endOf({ expireTime })) return claim;
+    const { expireTime: _, ...rest } = claim;
+    const longer = create(ImageSchema, { ...rest, ...(expireTime !== undefined && { expireTime }) });
+    await createExpiring(owner, longer);
+    await entries.replace(key, encode(longer));
+    return longer;
   }
 
   async function remove(owner: string, imageId: string): Promise<Image | undefined> {
@@ -109,7 +149,44 @@ export function createClaims(entries: Entries): Claims {
     return { images, next: undefined };
   }
 
-  return { add, get, remove, list };
+  async function claimed(shard: number): Promise<ReadonlySet<string>> {
+    const ids = new Set<string>();
+    for await (const key of entries.list(claimsFolder(shard))) {
+      const imageId = readClaimKey(key);
+      if (imageId !== undefined) ids.add(imageId);
+    }
+    return ids;
+  }
+
+  async function expire(
+    beforeMs: number,
+    onExpire: (imageId: string) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<number> {
+    let dropped = 0;
+    for await (const key of entries.list('expiring')) {
+      signal.throwIfAborted();
+      const expiring = readExpiringKey(key);
+      if (expiring === undefined) continue;
+      const { owner, imageId, expireMs } = expiring;
+      if (expireMs >= beforeMs) break;
+      const claim = await get(owner, imageId);
+      // It may have been prolonged, or dropped.
+      if (claim !== undefined && endOf(claim) < beforeMs) {
+        await onExpire(imageId);
+        if ((await remove(owner, imageId)) !== undefined) dropped += 1;
+      }
+      await entries.remove(key);
+    }
+    return dropped;
+  }
+
+  return { add, get, remove, list, claimed, expire };
+}
+
+/** When the claim ends, in ms since the epoch. */
+function endOf({ expireTime }: Pick<Image, 'expireTime'>): number {
+  return expireTime === undefined ? Number.POSITIVE_INFINITY : timestampMs(expireTime);
 }
 
 function listedKeyOf(owner: string, { id, createTime }: Image): string {

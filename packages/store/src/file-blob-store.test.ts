@@ -129,7 +129,7 @@ test('a temporary blob lives until it is deleted or swept', async () => {
   await store.deleteTemporary(deleted.id);
   const longAgo = Date.now() / 1000 - 7200;
   await utimes(join(root, 'temporary', old.id), longAgo, longAgo);
-  expect(await store.sweepTemporaries(3_600_000)).toBe(1);
+  expect(await store.sweepLeftovers(3_600_000)).toBe(1);
   expect(await readdir(join(root, 'temporary'))).toEqual([kept.id]);
   expect((await (await store.readTemporary(kept.id)).bytes()).equals(bytes)).toBe(true);
 });

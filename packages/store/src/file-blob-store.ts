@@ -1,13 +1,15 @@
 /** Blobs as files in one folder, which any number of processes share. See file-layout.ts for what lies where. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore, ByteSource, PutImageOptions, PutOptions, StoredBlob } from './blob-store.ts';
 import { systemCode, toStoreError } from './file-errors.ts';
+import { createFileImages } from './file-images.ts';
 import {
   blobNotFound,
+  damagedFolder,
   imagePath,
   imagesFolder,
   incomingFolder,
@@ -21,11 +23,14 @@ import { createUlids } from './ulid.ts';
 
 /** Older temporary blobs and unfinished writes are deleted when a store is opened. */
 const staleMs = 3_600_000;
+/** How long a damaged image is kept for a look at it. */
+const damagedMs = 7 * 24 * 3_600_000;
 
 /** ConfigError, naming the folder, if it cannot be written. */
 export async function openFileBlobStore(root: string, now: () => number = Date.now): Promise<BlobStore> {
   const id = await prepare(root);
   const nextUlid = createUlids(now);
+  const images = createFileImages(root, now);
 
   async function putImage(source: ByteSource, options: PutImageOptions): Promise<StoredBlob> {
     // Bytes at hand are hashed first: known ones are not written again.
@@ -62,44 +67,50 @@ export async function openFileBlobStore(root: string, now: () => number = Date.n
     }
   }
 
-  /** Whether the image is there in full. Marks it as just written, so that a sweep with a grace period spares it. */
+  /** Whether the image is there in full. Marks it as just used, so that a sweep spares it. */
   async function isStored(digest: string, sizeBytes: number): Promise<boolean> {
-    const path = imagePath(root, digest);
-    const found = await sizeOf(path);
-    return found === sizeBytes && (await touch(path));
+    return (await images.sizeOf(digest)) === sizeBytes && (await images.touch(digest));
   }
 
-  async function touch(path: string): Promise<boolean> {
-    const seconds = now() / 1000;
+  async function sweepLeftovers(olderThanMs: number): Promise<number> {
+    const before = now() - olderThanMs;
+    await images.restore();
+    await keepId();
+    await sweep(damagedFolder(root), now() - damagedMs);
+    return (await sweep(temporaryFolder(root), before)) + (await sweep(incomingFolder(root), before));
+  }
+
+  /** Should the folder have been emptied: processes that come later must find the id that those that run go by. */
+  async function keepId(): Promise<void> {
+    if ((await sizeOf(storeIdPath(root))) !== undefined) return;
+    const incoming = await openIncoming(root);
     try {
-      await utimes(path, seconds, seconds);
-      return true;
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return false;
-      throw error;
+      await incoming.write(Buffer.from(id));
+      await incoming.placeNew(storeIdPath(root));
+    } finally {
+      await incoming.drop();
     }
   }
 
   return {
     id,
     putImage: (source, options) => translating('storing an image', () => putImage(source, options)),
-    readImage: async (image) => readableFile(imagePath(root, image), () => blobNotFound('image', image)),
+    readImage: async (image) => images.read(image),
     statImage: (image) =>
       translating('looking for an image', async () => {
-        const sizeBytes = await sizeOf(imagePath(root, image));
+        const sizeBytes = await images.sizeOf(image);
         return sizeBytes === undefined ? undefined : { id: image, sizeBytes };
       }),
-    touchImage: (image) => translating('touching an image', () => touch(imagePath(root, image))),
+    touchImage: (image) => translating('touching an image', () => images.touch(image)),
     putTemporary: (source, options) => translating('storing a blob', () => putTemporary(source, options)),
     readTemporary: async (blob) =>
-      readableFile(temporaryPath(root, blob), () => blobNotFound('temporary blob', blob)),
+      readableFile(temporaryPath(root, blob), { notFound: () => blobNotFound('temporary blob', blob) }),
     deleteTemporary: (blob) =>
       translating('deleting a blob', () => rm(temporaryPath(root, blob), { force: true })),
-    sweepTemporaries: (olderThanMs) =>
-      translating('sweeping', async () => {
-        const before = now() - olderThanMs;
-        return (await sweep(temporaryFolder(root), before)) + (await sweep(incomingFolder(root), before));
-      }),
+    sweepLeftovers: (olderThanMs) => translating('sweeping', () => sweepLeftovers(olderThanMs)),
+    listImages: (shard) => images.list(shard),
+    removeImage: (image, unusedSinceMs) =>
+      translating('removing an image', () => images.remove(image, unusedSinceMs)),
     close: async () => {},
   };
 
@@ -144,7 +155,7 @@ async function readOrMakeId(root: string): Promise<string> {
 /** Deletes files last written before then; how many. Other processes may sweep at the same time. */
 async function sweep(folder: string, beforeMs: number): Promise<number> {
   let deleted = 0;
-  for (const name of await readdir(folder)) {
+  for (const name of await namesIn(folder)) {
     const path = join(folder, name);
     const modified = await stat(path).then(
       ({ mtimeMs }) => mtimeMs,
@@ -155,6 +166,15 @@ async function sweep(folder: string, beforeMs: number): Promise<number> {
     deleted += 1;
   }
   return deleted;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function digestOf(bytes: Uint8Array, { maxBytes, signal }: PutOptions): Promise<string> {

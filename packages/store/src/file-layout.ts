@@ -6,6 +6,8 @@
  *     images/ab/abcdef…              an image, by SHA-256
  *     temporary/<ulid>               a blob between two stages
  *     incoming/<random>              a write that has not ended
+ *     condemned/abcdef…-<random>     an image that a sweep looks at for the last time
+ *     damaged/abcdef…                an image whose bytes were found to be others
  *
  * Claims and what lists them are entries beside these: see claim-keys.ts.
  */
@@ -29,6 +31,14 @@ export function temporaryFolder(root: string): string {
 
 export function incomingFolder(root: string): string {
   return join(root, 'incoming');
+}
+
+export function condemnedFolder(root: string): string {
+  return join(root, 'condemned');
+}
+
+export function damagedFolder(root: string): string {
+  return join(root, 'damaged');
 }
 
 export function storeIdPath(root: string): string {

@@ -2,6 +2,7 @@
 export {
   type BlobStore,
   type ByteSource,
+  type ListedImage,
   openBlobStore,
   type PutImageOptions,
   type PutOptions,
@@ -12,5 +13,7 @@ export { isListPlace } from './claim-keys.ts';
 export { ANONYMOUS, type ClaimPage, type Claims, type ListClaimsOptions, openClaims } from './claims.ts';
 export { isImageId } from './file-layout.ts';
 export { type NatsRecordsOptions, openNatsRecords, type RecordLink } from './nats-records.ts';
+export { openStore, type Store } from './open-store.ts';
 export type { Change, Codec, Entry, Follower, RecordFeed, RecordStore } from './records.ts';
+export { type SweepPolicy, type SweepReport, sweepImages } from './sweep.ts';
 export { createUlids, isUlid, ulidTime } from './ulid.ts';

@@ -45,7 +45,7 @@ async function hold(pieces: readonly Uint8Array[], holdOptions: HoldOptions) {
 const bytes = (count: number, value = 7) => new Uint8Array(count).fill(value);
 
 async function temporaries(): Promise<number> {
-  return store.sweepTemporaries(-1000);
+  return store.sweepLeftovers(-1000);
 }
 
 describe('createBodyHolder', () => {

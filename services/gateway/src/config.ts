@@ -14,6 +14,7 @@ import {
   LOG_LEVELS,
   type LogLevel,
 } from '@imagemesh/observe';
+import { type Retention, readRetention, retentionEnvDocs } from './retention.ts';
 
 export interface Config {
   readonly host: string;
@@ -24,6 +25,7 @@ export interface Config {
   /** host:port of each. */
   readonly balancerAddresses: readonly string[];
   readonly storeUrl: string;
+  readonly retention: Retention;
   /** Empty: no jobs, no events. */
   readonly natsUrl: string;
   /** Copies of streams and buckets that a NATS cluster keeps. */
@@ -97,6 +99,7 @@ export function readConfig(env: Env): Config {
       pattern: /^(?:file|s3):./,
       form: 'file:<folder>',
     }),
+    retention: readRetention(env),
     natsUrl: envString(env, 'NATS_URL', { default: '' }),
     natsReplicas: envInt(env, 'NATS_REPLICAS', { default: 1, min: 1, max: 5 }),
     webDir: envString(env, 'WEB_DIR', { default: defaultWebDir }),
@@ -152,6 +155,7 @@ export const envDocs: readonly EnvDoc[] = [
   },
   { name: 'DATA_DIR', default: '.imagemesh', doc: 'Folder for data, where STORE_URL names none.' },
   { name: 'STORE_URL', default: 'file:<DATA_DIR>/store', doc: 'Where images are stored.' },
+  ...retentionEnvDocs,
   { name: 'NATS_URL', default: '', doc: 'The NATS server; without one there are no jobs and no events.' },
   {
     name: 'NATS_REPLICAS',

@@ -27,7 +27,7 @@ import {
   standardInterceptors,
   validateMessage,
 } from '@imagemesh/rpc';
-import { type BlobStore, type Claims, openBlobStore, openClaims, openNatsRecords } from '@imagemesh/store';
+import { type BlobStore, type Claims, openNatsRecords, openStore } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
 import { type Balancers, createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
@@ -38,6 +38,7 @@ import { createIdentify } from './identity/identify.ts';
 import { openKeyring } from './identity/keyring.ts';
 import { accessOfMethod } from './identity/method-access.ts';
 import { createCapacity } from './jobs/capacity.ts';
+import { holdResults } from './jobs/hold-results.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createNoJobs } from './jobs/no-jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
@@ -71,8 +72,9 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const gatewayId = `gateway-${randomBytes(4).toString('hex')}`;
   const log = createLogger({ name: 'gateway', level: config.logLevel });
   const metrics = createMetrics('gateway');
-  const store = await openBlobStore(config.storeUrl);
-  const claims = createClaimsCache(openClaims(config.storeUrl));
+  const opened = await openStore(config.storeUrl);
+  const store = opened.blobs;
+  const claims = createClaimsCache(opened.claims);
   const keyring = config.apiKeysFile === '' ? undefined : await openKeyring(config.apiKeysFile, { log });
   const budget = createMemoryBudget(calls.heldBytesMax);
   const admission = createAdmission(calls.maxCalls);
@@ -85,7 +87,15 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
   const runner = createPipelineRunner({ upstream, store, budget });
   const sources = createSources({ store, claims, budget, limits: imageLimits, ...calls });
-  const storeImage = createStoreImage({ store, claims, events, limits: imageLimits, budget });
+  const storeImage = createStoreImage({
+    store,
+    claims,
+    events,
+    limits: imageLimits,
+    budget,
+    ttlMs: config.retention.imageTtlMs,
+    isFull: () => sweeping.isFull,
+  });
   const transforms = createTransforms({
     sources,
     runner,
@@ -101,7 +111,13 @@ export async function startGateway(config: Config): Promise<RunningService> {
     ...{ link, events, claims, store, balancers, storeImage, variants, log, metrics, gatewayId },
     signal: jobsEnding.signal,
   });
-  const sweeping = keepSwept(store, log);
+  const sweeping = keepSwept({
+    store: opened,
+    neededByJobs: () => jobs.neededImages(),
+    retention: config.retention,
+    log,
+    metrics,
+  });
 
   const rpcs = createRpcs({
     transforms,
@@ -182,13 +198,13 @@ export async function startGateway(config: Config): Promise<RunningService> {
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
       keyring?.close();
-      sweeping.stop();
+      await sweeping.stop();
       jobsEnding.abort();
       balancers.close();
       await upstream.close();
       addresses.close();
       await link?.close();
-      await store.close();
+      await opened.close();
       await admin.close();
     },
   };
@@ -227,7 +243,7 @@ interface JobParts {
   readonly signal: AbortSignal;
 }
 
-function openJobs({ calls }: Config, parts: JobParts): Jobs {
+function openJobs({ calls, retention }: Config, parts: JobParts): Jobs {
   const { link, store, balancers, variants, signal, ...rest } = parts;
   if (link === undefined) return createNoJobs();
   const capacity = createCapacity({ balancers, maxJobs: calls.jobConcurrency, signal });
@@ -235,7 +251,10 @@ function openJobs({ calls }: Config, parts: JobParts): Jobs {
   return createJobs({
     ...rest,
     checkVariants: variants.checkVariants,
-    runVariant: createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
+    runVariant: holdResults(
+      createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
+      { ttlMs: retention.resultTtlMs },
+    ),
     records: openNatsRecords(link, jobBucket),
     requests: openNatsRecords(link, requestBucket),
     queue: createJobQueue(link),

@@ -1,5 +1,5 @@
 /** Gets a call's image ready for its pipeline: held, or found in the store, and its header checked. */
-import type { ImageInfo, ImageSource } from '@imagemesh/api';
+import type { Image, ImageInfo, ImageSource } from '@imagemesh/api';
 import { checkInput, type ImageLimits, isCodedFormat } from '@imagemesh/image';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
@@ -21,6 +21,8 @@ export interface Sources {
   receive(call: IncomingCall, chunks: IncomingChunks, sizeBytes: number | undefined): Promise<ReadySource>;
   /** An image of the caller's. IMAGE_NOT_FOUND without a claim. */
   find(call: { readonly owner: string }, imageId: string): Promise<PipelineSource>;
+  /** An image that a claim was found on. IMAGE_NOT_FOUND for what can be none. */
+  stored(image: Image): PipelineSource;
 }
 
 export interface SourceParts {
@@ -51,16 +53,21 @@ export function createSources({
 
   async function find(call: { readonly owner: string }, imageId: string): Promise<PipelineSource> {
     const image = await claims.get(call.owner, imageId);
-    if (image?.info === undefined) throw imageNotFound(imageId);
-    const { info } = image;
+    if (image === undefined) throw imageNotFound(imageId);
+    return stored(image);
+  }
+
+  function stored({ id, info }: Image): PipelineSource {
+    if (info === undefined) throw imageNotFound(id);
     if (!isCodedFormat(info.format))
       throw new MeshError('UNSUPPORTED_FORMAT', 'the image has a format that is not read');
     checkInput({ ...info, format: info.format }, limits);
-    return { info, sizeBytes: Number(info.sizeBytes), blob: imageRef(imageId) };
+    return { info, sizeBytes: Number(info.sizeBytes), blob: imageRef(id) };
   }
 
   return {
     find,
+    stored,
 
     async resolve(call, source) {
       switch (source?.source.case) {
@@ -129,4 +136,9 @@ export function imageNotFound(imageId: string): MeshError {
   return new MeshError('IMAGE_NOT_FOUND', `there is no image ${imageId}`, {
     resource: { type: 'image', name: imageId },
   });
+}
+
+/** The caller knows images, not blobs. */
+export function imageGone(error: unknown, imageId: string): unknown {
+  return error instanceof MeshError && error.reason === 'BLOB_NOT_FOUND' ? imageNotFound(imageId) : error;
 }

@@ -39,12 +39,26 @@ export interface StoreImageParts {
   readonly events: EventPublisher;
   readonly limits: ImageLimits;
   readonly budget: MemoryBudget;
+  /** How long the caller holds it; undefined: until it is deleted. */
+  readonly ttlMs?: number | undefined;
+  /** Whether the store is over its budget: then nothing is stored, STORE_FULL. Default never. */
+  readonly isFull?: () => boolean;
 }
 
-export function createStoreImage({ store, claims, events, limits, budget }: StoreImageParts): StoreImage {
+export function createStoreImage(parts: StoreImageParts): StoreImage {
+  const { store, claims, events, limits, budget, ttlMs, isFull = () => false } = parts;
   return async (call, bytes, { sizeBytes, sha256, filename = '' } = {}) => {
     const maxBytes = limits.maxInputBytes;
     if (sizeBytes !== undefined) checkBodySize(sizeBytes, maxBytes);
+    if (isFull()) {
+      throw new MeshError(
+        'STORE_FULL',
+        'the store is over its budget (STORE_MAX_BYTES), and all in it is needed',
+        {
+          retryAfterMs: 60_000,
+        },
+      );
+    }
     const inspector = createImageInspector(limits);
     const checked = check(bytes instanceof Uint8Array ? [bytes] : bytes, inspector, sizeBytes);
     const stored = await store.putImage(checked, {
@@ -61,8 +75,14 @@ export function createStoreImage({ store, claims, events, limits, budget }: Stor
         release();
       }
     });
-    const createTime = timestampFromMs(Date.now());
-    const image = await claims.add(call.owner, create(ImageSchema, { id, info, filename, createTime }));
+    const nowMs = Date.now();
+    const image = await claims.add(
+      call.owner,
+      create(ImageSchema, {
+        ...{ id, info, filename, createTime: timestampFromMs(nowMs) },
+        ...(ttlMs !== undefined && { expireTime: timestampFromMs(nowMs + ttlMs) }),
+      }),
+    );
     events.offer({
       subject: 'image',
       verb: 'uploaded',

@@ -37,10 +37,10 @@ export function createVariants({ sources, runner, limits }: VariantParts): Varia
       }
     },
 
-    async runVariant(call, { id }, { operations, output }) {
-      const source = await sources.find(call, id);
+    // Claims were checked when the job was made; what it needs stays until it ends, whoever drops a claim.
+    async runVariant(call, image, { operations, output }) {
+      const source = sources.stored(image);
       const plan = planPipeline({ info: source.info, operations, output, limits });
-      await checkWatermarks(sources, call, operations);
       const result = await runner.run(call, source, plan, { isStored: true });
       try {
         if (result.held.kind !== 'image')

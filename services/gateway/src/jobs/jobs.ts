@@ -41,6 +41,8 @@ export interface Jobs {
   watch(call: JobCall, jobId: string, afterSequence: bigint): AsyncIterable<Job>;
   /** JOB_NOT_FOUND. Ends with the last of the jobs if they are named. */
   watchMany(call: JobCall, request: WatchJobsRequest): AsyncIterable<WatchJobsResponse>;
+  /** Images that jobs need which have not ended, anyone's. */
+  neededImages(): Promise<ReadonlySet<string>>;
   /** Takes no more work; what runs may end, or goes back to the queue when the time is up. */
   close(graceMs: number): Promise<void>;
 }
@@ -137,6 +139,10 @@ export function createJobs(options: JobsOptions): Jobs {
     retry: (call, jobId) => retryJob(parts, call, jobId),
     watch: (call, jobId, afterSequence) => counted(watchJob(parts, call, jobId, afterSequence)),
     watchMany: (call, request) => counted(watchJobs(parts, call, request)),
+    async neededImages() {
+      await index.caughtUp();
+      return new Set([...index.open()].flatMap(({ images = [] }) => images));
+    },
     async close(graceMs) {
       stopPulling.abort();
       const timer = new AbortController();

@@ -19,6 +19,7 @@ export function createNoJobs(): Jobs {
     retry: refuseLater,
     watch: refuseStream,
     watchMany: refuseStream,
+    neededImages: async () => new Set(),
     close: async () => {},
   };
 }

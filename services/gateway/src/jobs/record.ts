@@ -15,6 +15,7 @@ import {
 } from '@imagemesh/api';
 import { errorDetails } from '@imagemesh/rpc';
 import type { Codec, NatsRecordsOptions } from '@imagemesh/store';
+import { isFinal } from './transitions.ts';
 
 /** A job as its owner sees it, and what the gateways need beside that. Never changed in place. */
 export interface JobRecord {
@@ -52,6 +53,8 @@ export interface JobSummary {
   readonly labels: Readonly<Record<string, string>>;
   /** In ms since the epoch. */
   readonly deadlineMs?: number;
+  /** Images that the job needs until it ends. */
+  readonly images?: readonly string[];
 }
 
 const jsonOptions = { registry: errorDetails };
@@ -81,7 +84,18 @@ const jobCodec: Codec<JobRecord> = {
 
 function toSummary({ owner, job }: JobRecord): JobSummary {
   const { state, labels, deadline } = job;
-  return { owner, state, labels, ...(deadline && { deadlineMs: timestampMs(deadline) }) };
+  return {
+    ...{ owner, state, labels },
+    ...(deadline && { deadlineMs: timestampMs(deadline) }),
+    ...(!isFinal(state) && { images: imagesOf(job) }),
+  };
+}
+
+function imagesOf({ sourceImageId, variants }: Job): readonly string[] {
+  const overlays = variants
+    .flatMap(({ operations }) => operations)
+    .flatMap(({ operation }) => (operation.case === 'watermark' ? (operation.value.imageId ?? []) : []));
+  return [...new Set([sourceImageId, ...overlays])];
 }
 
 /** The summary of an encoded job. */

@@ -25,7 +25,7 @@ function createFixture() {
       create: async (key: string, value: Image) => (kept.has(key) ? undefined : write(key, value)),
       update: write,
     },
-    store: { statImage: async (id: string) => (stored.has(id) ? { id, sizeBytes: 1 } : undefined) },
+    store: { touchImage: async (id: string) => stored.has(id) },
     runVariant: async (_call: unknown, { id }: Image, variant: Variant) => {
       ran.push(variant.name);
       const image = create(ImageSchema, { id: workKey(id, variant) });

@@ -32,7 +32,7 @@ const workVersion = 1;
 
 export interface RunOnceParts {
   readonly results: Pick<RecordStore<Image>, 'get' | 'create' | 'update'>;
-  readonly store: Pick<BlobStore, 'statImage'>;
+  readonly store: Pick<BlobStore, 'touchImage'>;
   readonly runVariant: RunVariant;
   readonly metrics?: Metrics;
 }
@@ -44,11 +44,11 @@ export function createRunOnce({ results, store, runVariant, metrics }: RunOncePa
   });
   const share = createSharedWork<Image>();
 
-  /** A result whose bytes are gone is none. */
+  /** A result whose bytes are gone is none; bytes that are there are spared by sweeps until they are claimed. */
   async function findStored(key: string): Promise<Image | undefined> {
     const image = (await results.get(key).catch(() => undefined))?.value;
     if (image === undefined) return undefined;
-    return (await store.statImage(image.id)) === undefined ? undefined : image;
+    return (await store.touchImage(image.id)) ? image : undefined;
   }
 
   /** Best effort: without it the work is done again. */

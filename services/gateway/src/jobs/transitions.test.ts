@@ -147,6 +147,7 @@ test('what lists need of a job can be read without the rest', () => {
   record.job.deadline = timestampFromMs(1_700_000_009_000);
   expect(readSummary(jobBucket.codec.encode(record))).toEqual({
     owner: 'anonymous',
+    images: [record.source.id],
     state: JobState.QUEUED,
     labels: { album: 'summer' },
     deadlineMs: 1_700_000_009_000,

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Image } from '@imagemesh/api';
 import { formatNames, isCodedFormat } from '@imagemesh/image';
 import type { BlobStore, Claims } from '@imagemesh/store';
-import { imageNotFound } from '../source.ts';
+import { imageGone, imageNotFound } from '../source.ts';
 import type { Route } from './route.ts';
 
 export function imagesRoute(claims: Claims, store: BlobStore): Route {
@@ -29,7 +29,7 @@ export function imagesRoute(claims: Claims, store: BlobStore): Route {
         return;
       }
       const blob = await store.readImage(id).catch((error: unknown) => {
-        throw imageNotFoundIfGone(error, id);
+        throw imageGone(error, id);
       });
       const { mime, extension } = namesOf(image);
       response.writeHead(200, {
@@ -53,10 +53,4 @@ function namesOf({ info }: Image): { mime: string; extension: string } {
 function matches(header: string | undefined, etag: string): boolean {
   const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
   return tags.includes('*') || tags.includes(etag);
-}
-
-function imageNotFoundIfGone(error: unknown, id: string): unknown {
-  return error instanceof Error && 'reason' in error && error.reason === 'BLOB_NOT_FOUND'
-    ? imageNotFound(id)
-    : error;
 }

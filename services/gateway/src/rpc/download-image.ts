@@ -6,7 +6,7 @@ import {
   DownloadImageResponseSchema,
 } from '@imagemesh/api';
 import type { BlobStore, Claims } from '@imagemesh/store';
-import { imageNotFound } from '../source.ts';
+import { imageGone, imageNotFound } from '../source.ts';
 import type { Download } from './call-shapes.ts';
 
 export function downloadImage(
@@ -15,8 +15,11 @@ export function downloadImage(
 ): Download<DownloadImageRequest, DownloadImageResponse> {
   return async ({ imageId }, { owner }) => {
     const image = await claims.get(owner, imageId);
-    if (image === undefined || (await store.statImage(imageId)) === undefined) throw imageNotFound(imageId);
+    if (image === undefined) throw imageNotFound(imageId);
+    const blob = await store.readImage(imageId).catch((error: unknown) => {
+      throw imageGone(error, imageId);
+    });
     const first = create(DownloadImageResponseSchema, { message: { case: 'image', value: image } });
-    return { first, bytes: (await store.readImage(imageId)).stream(), release: async () => {} };
+    return { first, bytes: blob.stream(), release: async () => {} };
   };
 }
