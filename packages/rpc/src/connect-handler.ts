@@ -36,7 +36,11 @@ export interface ConnectHandlerOptions {
    * Looks at a call before anything of its body is read: throws a MeshError to refuse it; what it returns, handlers find in
    * their context. Paths have the form "/package.Service/Method".
    */
-  readonly contextOf?: (request: NodeServerRequest, path: string) => ContextValues;
+  readonly contextOf?: (
+    request: NodeServerRequest,
+    path: string,
+    response: NodeServerResponse,
+  ) => ContextValues;
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
   readonly log?: Logger;
 }
@@ -80,7 +84,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       }
       let context: ContextValues | undefined;
       try {
-        context = options.contextOf?.(request, path);
+        context = options.contextOf?.(request, path, response);
       } catch (error) {
         refuse(request, response, path, toMeshError(error), options.log);
         return;

@@ -10,6 +10,7 @@ import { anyPack, anyUnpack, durationFromMs, durationMs } from '@bufbuild/protob
 import {
   BadRequestSchema,
   ErrorInfoSchema,
+  QuotaFailureSchema,
   ResourceInfoSchema,
   RetryInfoSchema,
   type Status,
@@ -57,6 +58,7 @@ export const ERROR_REASONS = {
   RESULT_TOO_LARGE: 'resource_exhausted',
   QUEUE_FULL: 'resource_exhausted',
   OVERLOADED: 'resource_exhausted',
+  QUOTA_EXCEEDED: 'resource_exhausted',
   REPLICA_BUSY: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',
   API_KEY_MISSING: 'unauthenticated',
@@ -103,6 +105,8 @@ export interface MeshErrorOptions {
   readonly violations?: readonly FieldViolation[];
   /** For resource_exhausted and unavailable: when trying again may help. Default 1000 for those codes. */
   readonly retryAfterMs?: number;
+  /** For a limit of one caller: whose ("key:alice") and which. */
+  readonly quota?: { readonly subject: string; readonly description: string };
   /** For not_found: the type ("image", "job", …) and name of what is missing. */
   readonly resource?: { readonly type: string; readonly name: string };
   /** What went wrong inside; logged, never sent. */
@@ -127,6 +131,7 @@ export class MeshError extends Error {
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly FieldViolation[];
   readonly retryAfterMs: number | undefined;
+  readonly quota: { readonly subject: string; readonly description: string } | undefined;
   readonly resource: { readonly type: string; readonly name: string } | undefined;
 
   constructor(reason: ErrorReason, message: string, options: MeshErrorOptions = {}) {
@@ -135,6 +140,7 @@ export class MeshError extends Error {
     this.reason = reason;
     this.metadata = options.metadata ?? {};
     this.violations = options.violations ?? [];
+    this.quota = options.quota;
     this.resource = options.resource;
     const retriable = this.code === 'resource_exhausted' || this.code === 'unavailable';
     this.retryAfterMs =
@@ -169,6 +175,10 @@ export function toStatus(error: MeshError): Status {
     const retryDelay = durationFromMs(error.retryAfterMs);
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
+  if (error.quota !== undefined) {
+    const violations = [{ ...error.quota }];
+    details.push(anyPack(QuotaFailureSchema, create(QuotaFailureSchema, { violations })));
+  }
   if (error.resource !== undefined) {
     const { type: resourceType, name: resourceName } = error.resource;
     details.push(anyPack(ResourceInfoSchema, create(ResourceInfoSchema, { resourceType, resourceName })));
@@ -190,11 +200,13 @@ export function fromStatus(status: Status): MeshError {
     description,
   }));
   const retryDelay = unpackOne(status, RetryInfoSchema)?.retryDelay;
+  const quota = unpackOne(status, QuotaFailureSchema)?.violations[0];
   const resource = unpackOne(status, ResourceInfoSchema);
   return new MeshError(reason, status.message, {
     metadata: info.metadata,
     ...(violations && { violations }),
     ...(retryDelay && { retryAfterMs: durationMs(retryDelay) }),
+    ...(quota && { quota: { subject: quota.subject, description: quota.description } }),
     ...(resource && { resource: { type: resource.resourceType, name: resource.resourceName } }),
   });
 }

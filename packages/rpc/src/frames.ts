@@ -104,11 +104,14 @@ export class MessageParser implements FrameParser {
   message: Buffer | undefined;
   readonly #prefix = new Prefix();
   readonly #maxBytes: number;
+  readonly #reserve: ((sizeBytes: number) => void) | undefined;
   #parts: Buffer[] = [];
   #left = -1;
 
-  constructor(maxBytes: number) {
+  /** `reserve` is told the size before the message is kept. */
+  constructor(maxBytes: number, reserve?: (sizeBytes: number) => void) {
     this.#maxBytes = maxBytes;
+    this.#reserve = reserve;
   }
 
   get isDone(): boolean {
@@ -120,6 +123,7 @@ export class MessageParser implements FrameParser {
     while (this.#left === -1 && at < bytes.byteLength)
       this.#left = this.#prefix.take(bytes[at++] ?? 0, this.#maxBytes);
     if (this.#left === -1) return at;
+    if (this.#parts.length === 0) this.#reserve?.(this.#left);
     const end = Math.min(bytes.byteLength, at + this.#left);
     this.#parts.push(bytes.subarray(at, end));
     this.#left -= end - at;

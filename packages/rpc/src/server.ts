@@ -31,7 +31,11 @@ export interface RpcHandlerOptions {
    * Looks at a call through Connect before anything of its body is read: throws a MeshError to refuse it; what it returns,
    * handlers find in their context. Paths have the form "/package.Service/Method".
    */
-  readonly contextOf?: (request: NodeServerRequest, path: string) => ContextValues;
+  readonly contextOf?: (
+    request: NodeServerRequest,
+    path: string,
+    response: NodeServerResponse,
+  ) => ContextValues;
   /** What no route matches, REST for instance. Default: gRPC UNIMPLEMENTED, or HTTP 404. */
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
   /** For failures that no call could be told of, and calls that `contextOf` refuses. */

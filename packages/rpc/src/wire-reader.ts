@@ -40,8 +40,11 @@ export class StreamReader implements WireReader {
     return this.#hasEnd && this.#isEndConfirmed;
   }
 
-  async message(maxBytes = MAX_MESSAGE_BYTES): Promise<Uint8Array | undefined> {
-    const parser = new MessageParser(maxBytes);
+  async message(
+    maxBytes = MAX_MESSAGE_BYTES,
+    reserve?: (sizeBytes: number) => void,
+  ): Promise<Uint8Array | undefined> {
+    const parser = new MessageParser(maxBytes, reserve);
     await this.#run(parser);
     return parser.message;
   }

@@ -68,6 +68,7 @@ export function wireHandler(
     const call: ServerWireCall = {
       path,
       headers,
+      connection: stream.session ?? stream,
       signal: ending.signal,
       deadline,
       requestId: requestIdFrom(headers[REQUEST_ID_HEADER]),

@@ -16,9 +16,10 @@ export const DEFAULT_CHUNK_BYTES = 256 * 1024;
 export interface WireReader {
   /**
    * The next message whole; undefined at the end of the stream. MeshError: BODY_TOO_LARGE over maxBytes (default
-   * 4 MiB), COMPRESSION_UNSUPPORTED, INVALID_REQUEST for a broken frame, or what ended the call.
+   * 4 MiB), COMPRESSION_UNSUPPORTED, INVALID_REQUEST for a broken frame, or what ended the call, or what `reserve` throws,
+   * which is told the message's size before it is read.
    */
-  message(maxBytes?: number): Promise<Uint8Array | undefined>;
+  message(maxBytes?: number, reserve?: (sizeBytes: number) => void): Promise<Uint8Array | undefined>;
   /**
    * The payloads of all remaining messages, which must be chunk messages, in order, into `target`: one copy a byte.
    * SIZE_MISMATCH unless they fill it exactly at the end of the stream.
@@ -44,6 +45,8 @@ export interface ServerWireCall {
   /** "/imagemesh.v1.ResizeService/Resize". */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
+  /** The same object for all calls of one connection. */
+  readonly connection: object;
   /** Fires when the caller left or the deadline passed; its reason is a MeshError. */
   readonly signal: AbortSignal;
   readonly deadline: Deadline | undefined;

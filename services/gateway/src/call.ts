@@ -2,12 +2,15 @@
 import type { TraceContext } from '@imagemesh/observe';
 import { createCallSignal, type Deadline, deadlineIn, earlier } from '@imagemesh/rpc';
 import type { Caller } from './identity/caller.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 
 /** A call as it comes in: its body may still be arriving. */
 export interface IncomingCall {
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly caller: Caller;
+  /** Memory for its body: what its connection has of the whole. */
+  readonly budget: MemoryBudget;
   /** Whose images and jobs it sees: the caller's owner. */
   readonly owner: string;
   /** Fires when the caller left or its own deadline passed; the reason is a MeshError. */

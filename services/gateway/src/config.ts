@@ -53,6 +53,10 @@ export interface CallLimits {
   readonly heldInMemoryBytes: number;
   /** Memory for bodies and replies of all calls together. */
   readonly heldBytesMax: number;
+  /** Of it, for the bodies of one connection. */
+  readonly connectionBytesMax: number;
+  /** What the images of all running calls may take decoded, as their headers tell. */
+  readonly decodedBytesMax: number;
   /** Calls at once. */
   readonly maxCalls: number;
   /** The largest result of a unary Transform. */
@@ -116,6 +120,11 @@ export function readConfig(env: Env): Config {
       bodyTimeoutMs: envInt(env, 'BODY_TIMEOUT_MS', { default: 300_000, min: 100, max: 3_600_000 }),
       heldInMemoryBytes: 8 * mebibyte,
       heldBytesMax: envBytes(env, 'HELD_BYTES_MAX', { default: 512 * mebibyte, min: 16 * mebibyte }),
+      connectionBytesMax: envBytes(env, 'CONNECTION_BYTES_MAX', {
+        default: 256 * mebibyte,
+        min: 16 * mebibyte,
+      }),
+      decodedBytesMax: envBytes(env, 'DECODED_BYTES_MAX', { default: 16 * 1024 * mebibyte, min: mebibyte }),
       maxCalls: envInt(env, 'MAX_CALLS', { default: 1024, min: 1, max: 100_000 }),
       maxUnaryResultBytes: 4_000_000,
       maxWatchers: envInt(env, 'MAX_WATCHERS', { default: 256, min: 1, max: 10_000 }),
@@ -191,6 +200,12 @@ export const envDocs: readonly EnvDoc[] = [
   },
   ...limitsEnvDocs,
   { name: 'HELD_BYTES_MAX', default: '512MiB', doc: 'Memory for bodies and replies of all calls together.' },
+  { name: 'CONNECTION_BYTES_MAX', default: '256MiB', doc: 'Of it, for the bodies of one connection.' },
+  {
+    name: 'DECODED_BYTES_MAX',
+    default: '16GiB',
+    doc: 'What the images of all running calls may take decoded, as their headers tell.',
+  },
   { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
   { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },
   {

@@ -50,7 +50,7 @@ export function createMeasurements({ runner, limits, deadlines, admission }: Mea
       limits,
       path: 'operations',
     });
-    return admission.run(() =>
+    return admission.run(info, () =>
       withDeadline(call, deadlines, (context) => runner.measure(context, source, stages, what)),
     );
   }

@@ -8,7 +8,16 @@ export interface MemoryBudget {
   take(bytes: number): () => void;
 }
 
-export function createMemoryBudget(maxBytes: number): MemoryBudget {
+/** A part of a larger budget has a limit of its own, which is named in errors, and takes from the whole. */
+export interface BudgetOptions {
+  readonly limit?: string;
+  readonly whole?: MemoryBudget;
+}
+
+export function createMemoryBudget(
+  maxBytes: number,
+  { limit = 'HELD_BYTES_MAX', whole }: BudgetOptions = {},
+): MemoryBudget {
   let usedBytes = 0;
   return {
     get usedBytes() {
@@ -17,15 +26,33 @@ export function createMemoryBudget(maxBytes: number): MemoryBudget {
     take(bytes) {
       if (usedBytes + bytes > maxBytes) {
         throw new MeshError('OVERLOADED', 'too many large images at once; try again shortly', {
-          metadata: { limit: 'HELD_BYTES_MAX', limit_bytes: String(maxBytes) },
+          metadata: { limit, limit_bytes: String(maxBytes) },
         });
       }
+      const giveBack = whole?.take(bytes);
       usedBytes += bytes;
       let isTaken = true;
       return () => {
-        if (isTaken) usedBytes -= bytes;
+        if (!isTaken) return;
         isTaken = false;
+        usedBytes -= bytes;
+        giveBack?.();
       };
     },
+  };
+}
+
+/** A budget for each connection: its part of the whole. */
+export function createConnectionBudgets(
+  whole: MemoryBudget,
+  maxBytes: number,
+): (connection: object) => MemoryBudget {
+  const budgets = new WeakMap<object, MemoryBudget>();
+  return (connection) => {
+    const known = budgets.get(connection);
+    if (known !== undefined) return known;
+    const budget = createMemoryBudget(maxBytes, { limit: 'CONNECTION_BYTES_MAX', whole });
+    budgets.set(connection, budget);
+    return budget;
   };
 }

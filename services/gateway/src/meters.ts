@@ -39,7 +39,7 @@ export function createMeters(
   });
   const refused = metrics.counter({
     name: 'imagemesh_gateway_refused_total',
-    help: 'Calls refused for their API key, by reason.',
+    help: 'Calls refused for their API key or its limits, by reason.',
     labelNames: ['reason'] as const,
   });
   metrics.gauge({
@@ -54,6 +54,13 @@ export function createMeters(
     help: 'Transforms running now.',
     collect() {
       this.set(admission.inFlight);
+    },
+  });
+  metrics.gauge({
+    name: 'imagemesh_gateway_decoded_bytes',
+    help: 'What the images of running transforms take decoded, as their headers tell.',
+    collect() {
+      this.set(admission.decodedBytes);
     },
   });
   return {

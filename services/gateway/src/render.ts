@@ -49,7 +49,7 @@ export function createRender({ sources, runner, limits, deadlines, admission }: 
     const planned = planVariants(source, variants, limits);
     for (const { path, operations } of planned)
       await checkWatermarks(sources, call, operations, `${path}.operations`);
-    await admission.run(() =>
+    await admission.run(source.info, () =>
       withDeadline(call, deadlines, (context) => renderAll(context, source, planned, sink)),
     );
   };

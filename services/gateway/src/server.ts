@@ -34,7 +34,8 @@ import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
 import { startFront } from './front.ts';
-import { createIdentify } from './identity/identify.ts';
+import { createEnter } from './identity/enter.ts';
+import { createEnterHttp } from './identity/enter-http.ts';
 import { openKeyring } from './identity/keyring.ts';
 import { accessOfMethod } from './identity/method-access.ts';
 import { createCapacity } from './jobs/capacity.ts';
@@ -44,7 +45,7 @@ import { createNoJobs } from './jobs/no-jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
 import { createRunOnce, resultBucket } from './jobs/run-once.ts';
 import { createMeasurements } from './measurements.ts';
-import { createMemoryBudget } from './memory-budget.ts';
+import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
 import { createMeters } from './meters.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
@@ -77,16 +78,18 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const claims = createClaimsCache(opened.claims);
   const keyring = config.apiKeysFile === '' ? undefined : await openKeyring(config.apiKeysFile, { log });
   const budget = createMemoryBudget(calls.heldBytesMax);
-  const admission = createAdmission(calls.maxCalls);
+  const admission = createAdmission(calls);
   const meters = createMeters(metrics, { budget, admission });
-  const identify = createIdentify(keyring, { now: Date.now, onRefused: meters.refused });
+  const enter = createEnter(keyring, { now: Date.now, onRefused: meters.refused });
+  const budgetOf = createConnectionBudgets(budget, calls.connectionBytesMax);
+  const enterHttp = createEnterHttp(enter, budgetOf);
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
   const addresses = createAddresses(config.balancerAddresses, { log });
   const upstream = createUpstream({ addresses, log });
   const balancers = createBalancers(addresses);
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
   const runner = createPipelineRunner({ upstream, store, budget });
-  const sources = createSources({ store, claims, budget, limits: imageLimits, ...calls });
+  const sources = createSources({ store, claims, limits: imageLimits, ...calls });
   const storeImage = createStoreImage({
     store,
     claims,
@@ -119,6 +122,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     metrics,
   });
 
+  const maxMessageBytes = imageLimits.maxInputBytes + messageSlackBytes;
   const rpcs = createRpcs({
     transforms,
     storeImage,
@@ -131,10 +135,11 @@ export async function startGateway(config: Config): Promise<RunningService> {
     render: createRender({ sources, runner, limits: imageLimits, deadlines: calls, admission }),
     measurements: createMeasurements({ runner, limits: imageLimits, deadlines: calls, admission }),
     imageLimits,
-    identify,
+    enter,
+    budgetOf,
     limits: {
       maxInputBytes: imageLimits.maxInputBytes,
-      maxMessageBytes: imageLimits.maxInputBytes + messageSlackBytes,
+      maxMessageBytes,
       maxUnaryResultBytes: calls.maxUnaryResultBytes,
       bodyTimeoutMs: calls.bodyTimeoutMs,
     },
@@ -147,7 +152,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       ...jobRoutes(createJobRoutes(jobs), storeImage),
       ...(await pageRoutes(config.webDir)),
     ],
-    identify,
+    enter: enterHttp,
     timeoutMs: calls.bodyTimeoutMs,
     log,
     metrics,
@@ -158,9 +163,15 @@ export async function startGateway(config: Config): Promise<RunningService> {
       health.routes(router);
       reflectionRoutes(router, services);
     },
-    contextOf: (request, path) => contextWith(identify(request.headers, accessOfMethod(path))),
+    contextOf: (request, path, response) => {
+      const entry = enterHttp(request, response, accessOfMethod(path));
+      // Connect holds a whole message before a handler sees it.
+      const sizeBytes = Math.min(Number(request.headers['content-length'] ?? 0), maxMessageBytes);
+      if (sizeBytes > 0) response.once('close', entry.budget.take(sizeBytes));
+      return contextWith(entry);
+    },
     interceptors: standardInterceptors({ log, metrics }),
-    readMaxBytes: imageLimits.maxInputBytes + messageSlackBytes,
+    readMaxBytes: maxMessageBytes,
     // JSON has bytes as base64.
     writeMaxBytes: Math.ceil((calls.maxUnaryResultBytes * 4) / 3) + messageSlackBytes,
     fallback: rest,

@@ -28,7 +28,6 @@ export interface Sources {
 export interface SourceParts {
   readonly store: BlobStore;
   readonly claims: Claims;
-  readonly budget: MemoryBudget;
   readonly limits: ImageLimits;
   /** What of a body is held in memory. */
   readonly heldInMemoryBytes: number;
@@ -38,12 +37,11 @@ export interface SourceParts {
 export function createSources({
   store,
   claims,
-  budget,
   limits,
   heldInMemoryBytes,
   bodyTimeoutMs,
 }: SourceParts): Sources {
-  const holdOptions = (signal: AbortSignal): HoldOptions => ({
+  const holdOptions = ({ signal, budget }: Pick<IncomingCall, 'signal' | 'budget'>): HoldOptions => ({
     maxBytes: limits.maxInputBytes,
     memoryBytes: heldInMemoryBytes,
     store,
@@ -71,13 +69,17 @@ export function createSources({
 
     async resolve(call, source) {
       switch (source?.source.case) {
-        case 'imageId':
-          return { ...(await find(call, source.source.value)), release: async () => {} };
+        case 'imageId': {
+          const found = await find(call, source.source.value);
+          call.caller.usage.image({ pixels: pixelsOf(found.info) });
+          return { ...found, release: async () => {} };
+        }
         case 'data': {
           const bytes = source.source.value;
           checkBodySize(bytes.length, limits.maxInputBytes);
           const info = inspectWhole(bytes, limits);
-          return ready(info, await holdBytes(bytes, holdOptions(call.signal)));
+          call.caller.usage.image({ bytes: bytes.length, pixels: pixelsOf(info) });
+          return ready(info, await holdBytes(bytes, holdOptions(call)));
         }
         default:
           throw invalidField('source', 'data or image_id must be set');
@@ -85,10 +87,12 @@ export function createSources({
     },
 
     async receive(call, chunks, sizeBytes) {
+      const { caller, budget } = call;
+      caller.usage.check();
       return withinTransferTime(call.signal, bodyTimeoutMs, async (signal) => {
         const inspector = createImageInspector(limits);
         const holder = createBodyHolder({
-          ...holdOptions(signal),
+          ...holdOptions({ signal, budget }),
           expectedBytes: sizeBytes,
           inspect: inspector.push,
         });
@@ -98,7 +102,9 @@ export function createSources({
           try {
             signal.throwIfAborted();
             inspector.end(held.sizeBytes);
-            return ready(await inspector.finish(held.sizeBytes, withHeld(held, store, budget)), held);
+            const info = await inspector.finish(held.sizeBytes, withHeld(held, store, budget));
+            caller.usage.image({ bytes: held.sizeBytes, pixels: pixelsOf(info) });
+            return ready(info, held);
           } catch (error) {
             await held.release();
             throw error;
@@ -110,6 +116,11 @@ export function createSources({
       });
     },
   };
+}
+
+/** Of all frames. */
+export function pixelsOf({ width, height, frames }: ImageInfo): number {
+  return width * height * Math.max(1, frames);
 }
 
 function ready(info: ImageInfo, held: HeldBody): ReadySource {

@@ -8,11 +8,14 @@ import type { TraceContext } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
 import { checkBodySize } from './body.ts';
+import type { Caller } from './identity/caller.ts';
 import { createImageInspector, type ImageInspector } from './inspect.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 export interface StoreCall {
   readonly owner: string;
+  /** Whose limits the bytes count for; nobody's if absent. */
+  readonly caller?: Caller;
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly signal: AbortSignal;
@@ -50,6 +53,7 @@ export function createStoreImage(parts: StoreImageParts): StoreImage {
   return async (call, bytes, { sizeBytes, sha256, filename = '' } = {}) => {
     const maxBytes = limits.maxInputBytes;
     if (sizeBytes !== undefined) checkBodySize(sizeBytes, maxBytes);
+    call.caller?.usage.check();
     if (isFull()) {
       throw new MeshError(
         'STORE_FULL',
@@ -67,6 +71,7 @@ export function createStoreImage(parts: StoreImageParts): StoreImage {
       ...(sha256 !== undefined && { expectedSha256: sha256 }),
     });
     const { id } = stored;
+    call.caller?.usage.image({ bytes: stored.sizeBytes });
     const info = await inspector.finish(stored.sizeBytes, async (use) => {
       const release = budget.take(stored.sizeBytes);
       try {

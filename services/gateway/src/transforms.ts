@@ -39,7 +39,7 @@ export function createTransforms(parts: TransformParts): Transforms {
     async run(call, source, operations, output) {
       const plan = planPipeline({ info: source.info, operations, output, limits: imageLimits });
       await checkWatermarks(sources, call, operations);
-      const result = await admission.run(() =>
+      const result = await admission.run(source.info, () =>
         withDeadline(call, deadlines, (context) => runner.run(context, source, plan)),
       );
       meters.transferred('in', source.sizeBytes);

@@ -4,15 +4,16 @@ import { type Image, type ImageInfo, ImageSchema, type Variant } from '@imagemes
 import type { ImageLimits } from '@imagemesh/image';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import type { CallContext } from './call.ts';
+import type { Caller } from './identity/caller.ts';
 import { planPipeline } from './plan.ts';
 import type { PipelineRunner } from './run-pipeline.ts';
-import type { Sources } from './source.ts';
+import { pixelsOf, type Sources } from './source.ts';
 import { checkWatermarks } from './watermarks.ts';
 
 export interface Variants {
   /** Throws what a variant breaks, by its path: "variants[0].operations[1]". */
   checkVariants(
-    call: { readonly owner: string },
+    call: { readonly owner: string; readonly caller?: Caller },
     info: ImageInfo,
     variants: readonly Variant[],
   ): Promise<void>;
@@ -30,6 +31,7 @@ export function createVariants({ sources, runner, limits }: VariantParts): Varia
   return {
     async checkVariants(call, info, variants) {
       checkVariantCount(variants, limits);
+      call.caller?.usage.image({ pixels: pixelsOf(info) });
       for (const [at, { operations, output }] of variants.entries()) {
         const path = `variants[${at}]`;
         planPipeline({ info, operations, output, limits, path: `${path}.` });

@@ -1,6 +1,7 @@
 /** Who calls. */
-import { type KeyLimits, SCOPES, type Scope } from '@imagemesh/keys';
+import { SCOPES, type Scope } from '@imagemesh/keys';
 import { ANONYMOUS } from '@imagemesh/store';
+import { type Usage, unlimited } from './usage.ts';
 
 export interface Caller {
   /** Whose images and jobs it sees. */
@@ -8,7 +9,7 @@ export interface Caller {
   /** The key that it came with; undefined without one. */
   readonly keyId: string | undefined;
   readonly scopes: ReadonlySet<Scope>;
-  readonly limits: KeyLimits;
+  readonly usage: Usage;
 }
 
 /** Everybody, where the gateway has no keys. */
@@ -16,7 +17,7 @@ export const everybody: Caller = {
   owner: ANONYMOUS,
   keyId: undefined,
   scopes: new Set(SCOPES),
-  limits: {},
+  usage: unlimited,
 };
 
 /** Somebody without a key, where one is not asked for. */

@@ -12,7 +12,7 @@ import {
   TransformStreamRequestSchema,
   UploadService,
 } from '@imagemesh/api';
-import { addKey, removeKey, type Scope } from '@imagemesh/keys';
+import { addKey, type KeyLimits, removeKey, type Scope } from '@imagemesh/keys';
 import type { RunningService } from '@imagemesh/observe';
 import { createSessionPool, openWireCall, type RpcServer, type SessionPool } from '@imagemesh/rpc';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -41,7 +41,7 @@ const keys: Record<string, string> = {};
 async function newKey(
   id: string,
   scopes: readonly Scope[],
-  more: { owner?: string; expiresAtMs?: number } = {},
+  more: { owner?: string; expiresAtMs?: number; limits?: KeyLimits } = {},
 ) {
   keys[id] = await addKey(path, { id, owner: id, limits: {}, scopes, ...more });
 }
@@ -52,6 +52,9 @@ beforeAll(async () => {
   await newKey('alice', all);
   await newKey('alice-next', all, { owner: 'alice' });
   await newKey('bob', ['upload', 'read']);
+  await newKey('slow', all, { limits: { callsPerSecond: 1 } });
+  await newKey('small', all, { limits: { bytesPerMinute: 10, pixelsPerMinute: 1000 } });
+  await newKey('single', all, { limits: { concurrentCalls: 1 } });
   await newKey('old', all, { expiresAtMs: Date.now() - 1 });
   const { address, server } = await startPeer(encoded);
   peer = server;
@@ -244,6 +247,57 @@ it('lets only admins drain', async () => {
     });
   expect((await drain(keys.bob)).status).toBe(403);
   expect((await drain(keys.alice)).status).not.toBe(403);
+});
+
+describe('limits of a key', () => {
+  const headersOf = (id: string) => ({ 'x-api-key': keys[id] ?? '' });
+
+  it('hold over every protocol together, and say when to come again', async () => {
+    const look = () => fetch(`${base}/images/${'0'.repeat(64)}`, { headers: headersOf('slow') });
+    let over = await look();
+    // Each takes a fraction of a second.
+    for (let calls = 1; calls < 100 && over.status === 404; calls++) over = await look();
+    expect(over.status).toBe(429);
+    expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await over.json()).toMatchObject({
+      error: { reason: 'QUOTA_EXCEEDED', details: { metadata: { limit: 'callsPerSecond', key: 'slow' } } },
+    });
+    await vi.waitFor(async () => expect(await onWire(headersOf('slow'))).toBe('QUOTA_EXCEEDED'));
+    const connect = await vi.waitFor(async () => {
+      const reply = await onConnect('application/json', transformJson, headersOf('slow'));
+      expect(reply.status).toBe(429);
+      return reply;
+    });
+    expect(connect).toMatchObject({ reason: 'QUOTA_EXCEEDED', status: 429 });
+    expect(JSON.parse(connect.text).details.map(({ type }: { type: string }) => type)).toEqual([
+      'google.rpc.ErrorInfo',
+      'google.rpc.RetryInfo',
+      'google.rpc.QuotaFailure',
+    ]);
+  });
+
+  it('count the pixels of headers and the bytes of bodies', async () => {
+    expect(await onWire(headersOf('small'))).toBe('OK');
+    expect(await onWire(headersOf('small'))).toBe('QUOTA_EXCEEDED');
+    const upload = await fetch(`${base}/upload`, { method: 'POST', body: png, headers: headersOf('small') });
+    expect(upload.status).toBe(429);
+  });
+
+  it('count calls under way, and give their place back when the client leaves', async () => {
+    const leaving = new AbortController();
+    const watch = await fetch(`${base}/imagemesh.v1.BalancerService/WatchReplicas`, {
+      method: 'POST',
+      body: framed(new Uint8Array(0)),
+      headers: { 'content-type': 'application/connect+proto', ...headersOf('single') },
+      signal: leaving.signal,
+    });
+    expect(watch.status).toBe(200);
+    const status = async () =>
+      (await fetch(`${base}/images/${'0'.repeat(64)}`, { headers: headersOf('single') })).status;
+    expect(await status()).toBe(429);
+    leaving.abort();
+    await vi.waitFor(async () => expect(await status()).toBe(404), { timeout: 10_000 });
+  });
 });
 
 it('notices when the file changes, and keeps the keys when it is damaged', async () => {

@@ -3,43 +3,45 @@ import { readFile } from 'node:fs/promises';
 import { type KeyRecord, parseKeyFile } from '@imagemesh/keys';
 import { ConfigError, followFiles, type Logger } from '@imagemesh/observe';
 import type { Caller } from './caller.ts';
+import { createUsage } from './usage.ts';
 
-export interface Keyring {
-  find(id: string): KeyRecord | undefined;
-  callerOf(record: KeyRecord): Caller;
-  close(): void;
-}
-
-/** Throws ConfigError for a file that is missing or wrong. */
-export async function openKeyring(path: string, { log }: { readonly log: Logger }): Promise<Keyring> {
-  let callers = await load(path);
-  if (callers.size === 0) log.warn({ path }, 'the file of API keys has none: nobody can call');
-  const followed = followFiles([path], {
-    async onChange() {
-      callers = await load(path);
-      log.info({ path, keys: callers.size }, 'API keys read again');
-    },
-    onError: (error) => log.error({ err: error, path }, 'API keys not read again; those before hold'),
-  });
-  return {
-    find: (id) => callers.get(id)?.record,
-    callerOf: ({ id, owner, scopes, limits }) =>
-      callers.get(id)?.caller ?? { owner, keyId: id, scopes: new Set(scopes), limits },
-    close: followed.close,
-  };
-}
-
-interface Known {
+export interface KnownKey {
   readonly record: KeyRecord;
   readonly caller: Caller;
 }
 
-async function load(path: string): Promise<ReadonlyMap<string, Known>> {
-  const records = parseKeyFile(await read(path), path);
+export interface Keyring {
+  find(id: string): KnownKey | undefined;
+  close(): void;
+}
+
+type Keys = ReadonlyMap<string, KnownKey>;
+
+/** Throws ConfigError for a file that is missing or wrong. */
+export async function openKeyring(path: string, { log }: { readonly log: Logger }): Promise<Keyring> {
+  const load = async (before: Keys) => toKeys(parseKeyFile(await read(path), path), before);
+  let keys = await load(new Map());
+  if (keys.size === 0) log.warn({ path }, 'the file of API keys has none: nobody can call');
+  const followed = followFiles([path], {
+    async onChange() {
+      keys = await load(keys);
+      log.info({ path, keys: keys.size }, 'API keys read again');
+    },
+    onError: (error) => log.error({ err: error, path }, 'API keys not read again; those before hold'),
+  });
+  return { find: (id) => keys.get(id), close: followed.close };
+}
+
+/** A key whose limits are as before has taken what it had taken before. */
+function toKeys(records: readonly KeyRecord[], before: Keys): Keys {
   return new Map(
     records.map((record) => {
       const { id, owner, scopes, limits } = record;
-      return [id, { record, caller: { owner, keyId: id, scopes: new Set(scopes), limits } }];
+      const known = before.get(id);
+      const isSame = JSON.stringify(known?.record.limits) === JSON.stringify(limits);
+      const usage =
+        known !== undefined && isSame ? known.caller.usage : createUsage(id, limits, () => performance.now());
+      return [id, { record, caller: { owner, keyId: id, scopes: new Set(scopes), usage } }];
     }),
   );
 }

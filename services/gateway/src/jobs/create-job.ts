@@ -15,6 +15,7 @@ import type { JobQueue } from '@imagemesh/events';
 import { formatTraceparent, type TraceContext } from '@imagemesh/observe';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import { type Claims, createUlids, isImageId, type RecordStore } from '@imagemesh/store';
+import type { Caller } from '../identity/caller.ts';
 import { enqueue } from './enqueue.ts';
 import { type JobRecord, type RequestRecord, requestDigest, requestKey } from './record.ts';
 import { newRecord } from './transitions.ts';
@@ -23,7 +24,7 @@ import { newRecord } from './transitions.ts';
 export interface JobCall {
   readonly owner: string;
   /** One with the scope admin sees everybody's jobs. */
-  readonly caller?: { readonly scopes: ReadonlySet<string> };
+  readonly caller?: Caller;
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly signal: AbortSignal;

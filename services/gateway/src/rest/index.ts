@@ -14,8 +14,7 @@ import {
   TRACEPARENT_HEADER,
   toMeshError,
 } from '@imagemesh/rpc';
-import { stranger } from '../identity/caller.ts';
-import type { Identify } from '../identity/identify.ts';
+import type { EnterHttp } from '../identity/enter-http.ts';
 import {
   type HttpRequest,
   type HttpResponse,
@@ -28,7 +27,7 @@ import {
 
 export interface RestOptions {
   readonly routes: readonly Route[];
-  readonly identify: Identify;
+  readonly enter: EnterHttp;
   /** Time for a request to arrive and its reply to be made. */
   readonly timeoutMs: number;
   /** How long a client that is refused may go on sending before its connection is cut. Default 2000. */
@@ -42,7 +41,7 @@ const defaultLingerMs = 2000;
 /** For createRpcHandler's `fallback`. */
 export function createRest({
   routes,
-  identify,
+  enter,
   timeoutMs,
   lingerMs = defaultLingerMs,
   log,
@@ -82,7 +81,7 @@ export function createRest({
     setRequestId(response, requestId);
     let failure: MeshError | undefined;
     try {
-      const caller = route === undefined ? stranger : identify(request.headers, route.access);
+      const { caller, budget } = enter(request, response, route?.access ?? 'open');
       const params = route?.pattern.exec(url.pathname)?.slice(1) ?? [];
       const call = {
         request,
@@ -94,6 +93,7 @@ export function createRest({
         signal,
         caller,
         owner: caller.owner,
+        budget,
         clientDeadline: undefined,
       };
       await answer(

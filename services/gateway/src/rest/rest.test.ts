@@ -81,7 +81,7 @@ beforeAll(async () => {
     },
   };
   const rest = createRest({
-    identify: () => everybody,
+    enter: () => ({ caller: everybody, budget: createMemoryBudget(1e9) }),
     routes: [refuse, uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
     timeoutMs: 5000,
     lingerMs,

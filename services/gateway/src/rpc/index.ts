@@ -12,10 +12,11 @@ import {
 } from '@imagemesh/rpc';
 import type { BlobStore, Claims } from '@imagemesh/store';
 import type { Balancers } from '../balancers.ts';
-import type { Identify } from '../identity/identify.ts';
+import type { Enter } from '../identity/enter.ts';
 import { accessOfMethod } from '../identity/method-access.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Measurements } from '../measurements.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Render } from '../render.ts';
 import type { ReplicaFeed } from '../replica-feed.ts';
 import type { StoreImage } from '../store-image.ts';
@@ -66,7 +67,8 @@ export interface RpcParts {
   readonly measurements: Measurements;
   readonly imageLimits: ImageLimits;
   readonly limits: RpcLimits;
-  readonly identify: Identify;
+  readonly enter: Enter;
+  readonly budgetOf: (connection: object) => MemoryBudget;
 }
 
 export interface RpcLimits {
@@ -81,7 +83,7 @@ export interface RpcLimits {
 export const services = [ImageService, UploadService, JobService, BalancerService];
 
 export function createRpcs(parts: RpcParts) {
-  const { transforms, storeImage, claims, store, balancers, feed, jobs, limits, identify } = parts;
+  const { transforms, storeImage, claims, store, balancers, feed, jobs, limits, enter, budgetOf } = parts;
   const { bodyTimeoutMs } = limits;
   const { sources } = transforms;
   const image = {
@@ -154,17 +156,22 @@ export function createRpcs(parts: RpcParts) {
     return new Map(
       hot.map(([name, serve]) => {
         const path = `/${typeName}/${name}`;
-        return [path, wireHandler(identified(path, serve), options)];
+        return [path, wireHandler(entered(path, serve), options)];
       }),
     );
   }
 
   /** Before anything of the body is read. */
-  function identified(path: string, serve: WireServe) {
+  function entered(path: string, serve: WireServe) {
     const access = accessOfMethod(path);
     return async (wire: ServerWireCall): Promise<void> => {
       wire.trailers[REQUEST_ID_HEADER] = wire.requestId;
-      await serve(wire, incomingOnWire(wire, identify(wire.headers, access)));
+      const { caller, leave } = enter(wire.headers, access);
+      try {
+        await serve(wire, incomingOnWire(wire, caller, budgetOf(wire.connection)));
+      } finally {
+        leave();
+      }
     };
   }
 

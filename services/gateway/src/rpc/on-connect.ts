@@ -10,7 +10,7 @@ import {
   MeshError,
 } from '@imagemesh/rpc';
 import { type IncomingCall, withinTransferTime } from '../call.ts';
-import { type Caller, stranger } from '../identity/caller.ts';
+import type { HttpEntry } from '../identity/enter-http.ts';
 import {
   type Download,
   type IncomingChunks,
@@ -71,17 +71,19 @@ export function connectWatch<Request, Response>(serve: Watch<Request, Response>)
     serve(request, incoming(context));
 }
 
-const callerKey: ContextKey<Caller> = createContextKey(stranger, { description: 'who calls' });
+const entryKey: ContextKey<HttpEntry | undefined> = createContextKey(undefined, { description: 'who calls' });
 
 /** What the handlers find their caller in. */
-export function contextWith(caller: Caller): ContextValues {
-  return createContextValues().set(callerKey, caller);
+export function contextWith(entry: HttpEntry): ContextValues {
+  return createContextValues().set(entryKey, entry);
 }
 
 function incoming(context: HandlerContext): IncomingCall {
   const { requestId, trace, deadline, signal } = callInfo(context);
-  const caller = context.values.get(callerKey);
-  return { requestId, trace, signal, caller, owner: caller.owner, clientDeadline: deadline };
+  const entry = context.values.get(entryKey);
+  if (entry === undefined) throw new Error('a call came in without being asked who makes it');
+  const { caller, budget } = entry;
+  return { requestId, trace, signal, caller, owner: caller.owner, budget, clientDeadline: deadline };
 }
 
 async function openStream<Spec>(

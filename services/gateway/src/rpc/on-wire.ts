@@ -15,6 +15,7 @@ import {
 import { invalidField, MeshError, type ServerWireCall, validateMessage } from '@imagemesh/rpc';
 import { type IncomingCall, withinTransferTime } from '../call.ts';
 import type { Caller } from '../identity/caller.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import {
   type Download,
   replyChunkBytes,
@@ -40,7 +41,7 @@ export function wireUnary<I extends DescMessage, O extends DescMessage>(
   limits: WireLimits,
 ): WireServe {
   return async (wire, call) => {
-    const response = await serve(await readFirst(wire, input, limits), call);
+    const response = await serve(await readFirst(wire, call, input, limits), call);
     await withinTransferTime(call.signal, limits.bodyTimeoutMs, () =>
       wire.writer.message(toBinary(output, response)),
     );
@@ -53,7 +54,7 @@ export function wireUpload<I extends DescMessage, O extends DescMessage, Spec>(
   limits: WireLimits & { specOf: (message: MessageShape<I>) => StreamedRequest<Spec> },
 ): WireServe {
   return async (wire, call) => {
-    const spec = readSpec(limits.specOf(await readFirst(wire, input, limits)));
+    const spec = readSpec(limits.specOf(await readFirst(wire, call, input, limits)));
     const response = await serve(spec, wire.reader, call);
     await wire.writer.message(toBinary(output, response));
   };
@@ -65,7 +66,7 @@ export function wireDownload<I extends DescMessage, O extends DescMessage>(
   limits: WireLimits,
 ): WireServe {
   return async (wire, call) => {
-    const request = await readFirst(wire, input, limits);
+    const request = await readFirst(wire, call, input, limits);
     await reply(wire, output, await serve(request, call), limits);
   };
 }
@@ -76,7 +77,7 @@ export function wireTransfer<I extends DescMessage, O extends DescMessage, Spec>
   limits: WireLimits & { specOf: (message: MessageShape<I>) => StreamedRequest<Spec> },
 ): WireServe {
   return async (wire, call) => {
-    const spec = readSpec(limits.specOf(await readFirst(wire, input, limits)));
+    const spec = readSpec(limits.specOf(await readFirst(wire, call, input, limits)));
     await reply(wire, output, await serve(spec, wire.reader, call), limits);
   };
 }
@@ -87,19 +88,28 @@ export function readSpec<Spec>({ message }: StreamedRequest<Spec>): Spec {
   throw invalidField('message', 'the spec must come first, before any chunk');
 }
 
-export function incomingOnWire(wire: ServerWireCall, caller: Caller): IncomingCall {
-  const { requestId, trace, signal, deadline } = wire;
-  return { requestId, trace, signal, caller, owner: caller.owner, clientDeadline: deadline };
+export function incomingOnWire(
+  { requestId, trace, signal, deadline }: ServerWireCall,
+  caller: Caller,
+  budget: MemoryBudget,
+): IncomingCall {
+  return { requestId, trace, signal, caller, owner: caller.owner, budget, clientDeadline: deadline };
 }
 
+/** Its bytes are in the connection's budget while they arrive; then whoever holds them accounts for them. */
 async function readFirst<I extends DescMessage>(
   wire: ServerWireCall,
+  { budget }: IncomingCall,
   schema: I,
   { maxMessageBytes, bodyTimeoutMs }: WireLimits,
 ): Promise<MessageShape<I>> {
+  let giveBack: (() => void) | undefined;
+  const reserve = (sizeBytes: number) => {
+    giveBack = budget.take(sizeBytes);
+  };
   const bytes = await withinTransferTime(wire.signal, bodyTimeoutMs, () =>
-    wire.reader.message(maxMessageBytes),
-  );
+    wire.reader.message(maxMessageBytes, reserve),
+  ).finally(() => giveBack?.());
   if (bytes === undefined) throw new MeshError('INVALID_REQUEST', 'the call has no message');
   const message = parse(schema, bytes);
   validateMessage(schema, message);

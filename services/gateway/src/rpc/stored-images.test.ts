@@ -18,6 +18,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { IncomingCall } from '../call.ts';
 import { createClaimsCache } from '../claims-cache.ts';
 import { everybody } from '../identity/caller.ts';
+import { createMemoryBudget } from '../memory-budget.ts';
 import { deleteImage } from './delete-image.ts';
 import { getImage } from './get-image.ts';
 import { listImages } from './list-images.ts';
@@ -30,7 +31,15 @@ afterAll(() => rm(folder, { recursive: true }));
 
 function callOf(owner: string): IncomingCall {
   const { signal } = new AbortController();
-  return { caller: everybody, owner, requestId: 'r', trace: newTrace(), signal, clientDeadline: undefined };
+  return {
+    caller: everybody,
+    budget: createMemoryBudget(1),
+    owner,
+    requestId: 'r',
+    trace: newTrace(),
+    signal,
+    clientDeadline: undefined,
+  };
 }
 
 async function openImages() {
