@@ -9,7 +9,7 @@
  *     condemned/abcdef…-<random>     an image that a sweep looks at for the last time
  *     damaged/abcdef…                an image whose bytes were found to be others
  *
- * Claims and what lists them are entries beside these: see claim-keys.ts.
+ * Claims, what lists them, and uploads are entries beside these: see claim-keys.ts and uploads.ts.
  */
 import { join } from 'node:path';
 import { MeshError } from '@imagemesh/rpc';

@@ -17,3 +17,4 @@ export { openStore, type Store } from './open-store.ts';
 export type { Change, Codec, Entry, Follower, RecordFeed, RecordStore } from './records.ts';
 export { type SweepPolicy, type SweepReport, sweepImages } from './sweep.ts';
 export { createUlids, isUlid, ulidTime } from './ulid.ts';
+export { createUploads, type Upload, type UploadLimits, type Uploads, uploadChunkBytes } from './uploads.ts';

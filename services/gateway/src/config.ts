@@ -14,6 +14,7 @@ import {
   LOG_LEVELS,
   type LogLevel,
 } from '@imagemesh/observe';
+import type { UploadLimits } from '@imagemesh/store';
 import { type Retention, readRetention, retentionEnvDocs } from './retention.ts';
 
 export interface Config {
@@ -38,6 +39,7 @@ export interface Config {
   readonly apiKeysFile: string;
   /** Limits on bytes, pixels, sides and operations. */
   readonly imageLimits: ImageLimits;
+  readonly uploads: UploadLimits;
   readonly calls: CallLimits;
   readonly connections: ConnectionLimits;
 }
@@ -114,6 +116,11 @@ export function readConfig(env: Env): Config {
     }),
     apiKeysFile: envString(env, 'API_KEYS_FILE', { default: '' }),
     imageLimits: limitsFromEnv(env),
+    uploads: {
+      maxOpen: envInt(env, 'MAX_UPLOADS', { default: 64, min: 1, max: 10_000 }),
+      maxBytes: envBytes(env, 'MAX_UPLOAD_BYTES', { default: 1024 * mebibyte, min: mebibyte }),
+      ttlMs: envInt(env, 'UPLOAD_TTL_MS', { default: 6 * 3_600_000, min: 1000, max: 7 * 24 * 3_600_000 }),
+    },
     calls: {
       defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 100, max: 3_600_000 }),
       maxDeadlineMs: envInt(env, 'MAX_DEADLINE_MS', { default: 300_000, min: 100, max: 3_600_000 }),
@@ -207,6 +214,9 @@ export const envDocs: readonly EnvDoc[] = [
     doc: 'What the images of all running calls may take decoded, as their headers tell.',
   },
   { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
+  { name: 'MAX_UPLOADS', default: '64', doc: 'Unfinished resumable uploads of each owner.' },
+  { name: 'MAX_UPLOAD_BYTES', default: '1GiB', doc: 'Bytes that those may have together.' },
+  { name: 'UPLOAD_TTL_MS', default: '21600000', doc: 'Time for a resumable upload, from its start.' },
   { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },
   {
     name: 'JOB_CONCURRENCY',

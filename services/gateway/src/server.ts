@@ -27,7 +27,7 @@ import {
   standardInterceptors,
   validateMessage,
 } from '@imagemesh/rpc';
-import { type BlobStore, type Claims, openNatsRecords, openStore } from '@imagemesh/store';
+import { type BlobStore, type Claims, createUploads, openNatsRecords, openStore } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
 import { type Balancers, createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
@@ -55,6 +55,7 @@ import { jobRoutes } from './rest/job-routes.ts';
 import { createJobRoutes } from './rest/jobs.ts';
 import { pageRoutes } from './rest/page.ts';
 import { uploadRoute } from './rest/upload.ts';
+import { createResumableUploads } from './resumable-uploads.ts';
 import { createRpcs, services } from './rpc/index.ts';
 import { contextWith } from './rpc/on-connect.ts';
 import { createPipelineRunner } from './run-pipeline.ts';
@@ -114,8 +115,10 @@ export async function startGateway(config: Config): Promise<RunningService> {
     ...{ link, events, claims, store, balancers, storeImage, variants, log, metrics, gatewayId },
     signal: jobsEnding.signal,
   });
+  const uploads = createUploads(opened.entries, config.uploads);
   const sweeping = keepSwept({
     store: opened,
+    uploads,
     neededByJobs: () => jobs.neededImages(),
     retention: config.retention,
     log,
@@ -125,6 +128,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const maxMessageBytes = imageLimits.maxInputBytes + messageSlackBytes;
   const rpcs = createRpcs({
     transforms,
+    resumableUploads: createResumableUploads({ uploads, storeImage, claims, limits: imageLimits }),
     storeImage,
     claims,
     store,

@@ -26,6 +26,7 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 function start(env: Record<string, string>, over: Partial<SweepOptions> = {}) {
   return keepSwept({
     store,
+    uploads: { sweep: async () => 0 },
     neededByJobs: async () => new Set(),
     retention: readRetention({ SWEEP_INTERVAL_MS: '100', ...env }),
     log,

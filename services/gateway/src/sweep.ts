@@ -1,14 +1,15 @@
 /**
- * Sweeps the store now and then: temporary blobs that their owners left behind, claims that have ended, images that nobody
- * needs. Any number of gateways may; one that finds that another has just done it goes by its result.
+ * Sweeps the store now and then: temporary blobs that their owners left behind, claims that have ended, uploads whose
+ * time is over, images that nobody needs. Any number of gateways may; one that finds that another has just done it goes by its result.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger, Metrics } from '@imagemesh/observe';
-import { type Store, type SweepReport, sweepImages } from '@imagemesh/store';
+import { type Store, type SweepReport, sweepImages, type Uploads } from '@imagemesh/store';
 import type { Retention } from './retention.ts';
 
 export interface SweepOptions {
   readonly store: Pick<Store, 'blobs' | 'claims' | 'entries'>;
+  readonly uploads: Pick<Uploads, 'sweep'>;
   /** Images that jobs need; throws if that is not known now. */
   readonly neededByJobs: () => Promise<ReadonlySet<string>>;
   readonly retention: Retention;
@@ -33,7 +34,7 @@ interface LastSweep {
 }
 
 export function keepSwept(options: SweepOptions): Sweeping {
-  const { store, neededByJobs, retention, log, metrics, now = Date.now } = options;
+  const { store, uploads, neededByJobs, retention, log, metrics, now = Date.now } = options;
   const ending = new AbortController();
   let last: LastSweep = { timeMs: 0, images: 0, bytes: 0 };
   const gauge = (name: string, help: string, read: () => number) =>
@@ -68,7 +69,7 @@ export function keepSwept(options: SweepOptions): Sweeping {
       last = recent;
       return;
     }
-    const leftovers = await store.blobs.sweepLeftovers(retention.temporaryTtlMs);
+    const leftovers = (await store.blobs.sweepLeftovers(retention.temporaryTtlMs)) + (await uploads.sweep());
     const report = await sweepImages({
       store: store.blobs,
       claims: store.claims,

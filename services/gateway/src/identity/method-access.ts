@@ -28,6 +28,7 @@ const upload: Methods<typeof UploadService> = {
   writeChunk: 'upload',
   queryUpload: 'upload',
   finishUpload: 'upload',
+  cancelUpload: 'upload',
 };
 
 const job: Methods<typeof JobService> = {

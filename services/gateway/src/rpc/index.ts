@@ -19,16 +19,19 @@ import type { Measurements } from '../measurements.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Render } from '../render.ts';
 import type { ReplicaFeed } from '../replica-feed.ts';
+import type { ResumableUploads } from '../resumable-uploads.ts';
 import type { StoreImage } from '../store-image.ts';
 import type { Transforms } from '../transforms.ts';
 import { analyzeImage } from './analyze-image.ts';
 import { cancelJob } from './cancel-job.ts';
+import { cancelUpload } from './cancel-upload.ts';
 import { createJob } from './create-job.ts';
 import { deleteImage } from './delete-image.ts';
 import { detectFaces } from './detect-faces.ts';
 import { downloadImage } from './download-image.ts';
 import { drainReplica } from './drain-replica.ts';
 import { explainTransform } from './explain-transform.ts';
+import { finishUpload } from './finish-upload.ts';
 import { getImage } from './get-image.ts';
 import { getJob } from './get-job.ts';
 import { listImages } from './list-images.ts';
@@ -45,18 +48,22 @@ import {
   wireUnary,
   wireUpload,
 } from './on-wire.ts';
+import { queryUpload } from './query-upload.ts';
 import { render } from './render.ts';
 import { retryJob } from './retry-job.ts';
+import { startUpload } from './start-upload.ts';
 import { transform } from './transform.ts';
 import { transformStream } from './transform-stream.ts';
 import { uploadImage } from './upload-image.ts';
 import { watchJob } from './watch-job.ts';
 import { watchJobs } from './watch-jobs.ts';
 import { watchReplicas } from './watch-replicas.ts';
+import { writeChunk } from './write-chunk.ts';
 
 export interface RpcParts {
   readonly transforms: Transforms;
   readonly storeImage: StoreImage;
+  readonly resumableUploads: ResumableUploads;
   readonly claims: Claims;
   readonly store: BlobStore;
   readonly events: EventPublisher;
@@ -132,7 +139,13 @@ export function createRpcs(parts: RpcParts) {
         drainReplica: connectUnary(drainReplica(balancers)),
       }),
     );
-    router.service(UploadService, withNotServed(UploadService, {}));
+    router.service(UploadService, {
+      startUpload: connectUnary(startUpload(parts.resumableUploads)),
+      writeChunk: connectUnary(writeChunk(parts.resumableUploads)),
+      queryUpload: connectUnary(queryUpload(parts.resumableUploads)),
+      finishUpload: connectUnary(finishUpload(parts.resumableUploads)),
+      cancelUpload: connectUnary(cancelUpload(parts.resumableUploads)),
+    });
   }
 
   /** The hot ones, for plain gRPC. */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/upload_service.proto.
  */
 export const file_imagemesh_v1_upload_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFpbWFnZW1lc2gvdjEvdXBsb2FkX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSJNChJTdGFydFVwbG9hZFJlcXVlc3QSGwoKc2l6ZV9ieXRlcxgBIAEoA0IHukgEIgIoARIaCghmaWxlbmFtZRgCIAEoCUIIukgFcgMY/wEibQoTU3RhcnRVcGxvYWRSZXNwb25zZRIRCgl1cGxvYWRfaWQYASABKAkSEgoKY2h1bmtfc2l6ZRgCIAEoBRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijAEKEVdyaXRlQ2h1bmtSZXF1ZXN0Eh0KCXVwbG9hZF9pZBgBIAEoCUIKukgHcgUQARiAARIdCgx3cml0ZV9vZmZzZXQYAiABKANCB7pIBCICKAASGQoEZGF0YRgDIAEoDEILukgIegYQARiAgEASEwoGY3JjMzJjGAQgASgHSACIAQFCCQoHX2NyYzMyYyIsChJXcml0ZUNodW5rUmVzcG9uc2USFgoOcGVyc2lzdGVkX3NpemUYASABKAMiMwoSUXVlcnlVcGxvYWRSZXF1ZXN0Eh0KCXVwbG9hZF9pZBgBIAEoCUIKukgHcgUQARiAASJyChNRdWVyeVVwbG9hZFJlc3BvbnNlEhYKDnBlcnNpc3RlZF9zaXplGAEgASgDEhIKCnNpemVfYnl0ZXMYAiABKAMSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImsKE0ZpbmlzaFVwbG9hZFJlcXVlc3QSHQoJdXBsb2FkX2lkGAEgASgJQgq6SAdyBRABGIABEioKBnNoYTI1NhgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSACIAQFCCQoHX3NoYTI1NiI6ChRGaW5pc2hVcGxvYWRSZXNwb25zZRIiCgVpbWFnZRgBIAEoCzITLmltYWdlbWVzaC52MS5JbWFnZTLuAgoNVXBsb2FkU2VydmljZRJSCgtTdGFydFVwbG9hZBIgLmltYWdlbWVzaC52MS5TdGFydFVwbG9hZFJlcXVlc3QaIS5pbWFnZW1lc2gudjEuU3RhcnRVcGxvYWRSZXNwb25zZRJUCgpXcml0ZUNodW5rEh8uaW1hZ2VtZXNoLnYxLldyaXRlQ2h1bmtSZXF1ZXN0GiAuaW1hZ2VtZXNoLnYxLldyaXRlQ2h1bmtSZXNwb25zZSIDkAICElcKC1F1ZXJ5VXBsb2FkEiAuaW1hZ2VtZXNoLnYxLlF1ZXJ5VXBsb2FkUmVxdWVzdBohLmltYWdlbWVzaC52MS5RdWVyeVVwbG9hZFJlc3BvbnNlIgOQAgESWgoMRmluaXNoVXBsb2FkEiEuaW1hZ2VtZXNoLnYxLkZpbmlzaFVwbG9hZFJlcXVlc3QaIi5pbWFnZW1lc2gudjEuRmluaXNoVXBsb2FkUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_imagemesh_v1_image]);
+  fileDesc("CiFpbWFnZW1lc2gvdjEvdXBsb2FkX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSJNChJTdGFydFVwbG9hZFJlcXVlc3QSGwoKc2l6ZV9ieXRlcxgBIAEoA0IHukgEIgIoARIaCghmaWxlbmFtZRgCIAEoCUIIukgFcgMY/wEibQoTU3RhcnRVcGxvYWRSZXNwb25zZRIRCgl1cGxvYWRfaWQYASABKAkSEgoKY2h1bmtfc2l6ZRgCIAEoBRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijAEKEVdyaXRlQ2h1bmtSZXF1ZXN0Eh0KCXVwbG9hZF9pZBgBIAEoCUIKukgHcgUQARiAARIdCgx3cml0ZV9vZmZzZXQYAiABKANCB7pIBCICKAASGQoEZGF0YRgDIAEoDEILukgIegYQARiAgEASEwoGY3JjMzJjGAQgASgHSACIAQFCCQoHX2NyYzMyYyIsChJXcml0ZUNodW5rUmVzcG9uc2USFgoOcGVyc2lzdGVkX3NpemUYASABKAMiMwoSUXVlcnlVcGxvYWRSZXF1ZXN0Eh0KCXVwbG9hZF9pZBgBIAEoCUIKukgHcgUQARiAASJyChNRdWVyeVVwbG9hZFJlc3BvbnNlEhYKDnBlcnNpc3RlZF9zaXplGAEgASgDEhIKCnNpemVfYnl0ZXMYAiABKAMSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImsKE0ZpbmlzaFVwbG9hZFJlcXVlc3QSHQoJdXBsb2FkX2lkGAEgASgJQgq6SAdyBRABGIABEioKBnNoYTI1NhgCIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kSACIAQFCCQoHX3NoYTI1NiI6ChRGaW5pc2hVcGxvYWRSZXNwb25zZRIiCgVpbWFnZRgBIAEoCzITLmltYWdlbWVzaC52MS5JbWFnZSI0ChNDYW5jZWxVcGxvYWRSZXF1ZXN0Eh0KCXVwbG9hZF9pZBgBIAEoCUIKukgHcgUQARiAASIWChRDYW5jZWxVcGxvYWRSZXNwb25zZTLKAwoNVXBsb2FkU2VydmljZRJSCgtTdGFydFVwbG9hZBIgLmltYWdlbWVzaC52MS5TdGFydFVwbG9hZFJlcXVlc3QaIS5pbWFnZW1lc2gudjEuU3RhcnRVcGxvYWRSZXNwb25zZRJUCgpXcml0ZUNodW5rEh8uaW1hZ2VtZXNoLnYxLldyaXRlQ2h1bmtSZXF1ZXN0GiAuaW1hZ2VtZXNoLnYxLldyaXRlQ2h1bmtSZXNwb25zZSIDkAICElcKC1F1ZXJ5VXBsb2FkEiAuaW1hZ2VtZXNoLnYxLlF1ZXJ5VXBsb2FkUmVxdWVzdBohLmltYWdlbWVzaC52MS5RdWVyeVVwbG9hZFJlc3BvbnNlIgOQAgESWgoMRmluaXNoVXBsb2FkEiEuaW1hZ2VtZXNoLnYxLkZpbmlzaFVwbG9hZFJlcXVlc3QaIi5pbWFnZW1lc2gudjEuRmluaXNoVXBsb2FkUmVzcG9uc2UiA5ACAhJaCgxDYW5jZWxVcGxvYWQSIS5pbWFnZW1lc2gudjEuQ2FuY2VsVXBsb2FkUmVxdWVzdBoiLmltYWdlbWVzaC52MS5DYW5jZWxVcGxvYWRSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_imagemesh_v1_image]);
 
 /**
  * Begins an upload.
@@ -61,7 +61,7 @@ export type StartUploadResponse = Message<"imagemesh.v1.StartUploadResponse"> & 
   uploadId: string;
 
   /**
-   * The size of chunk to send, in bytes; the last may be smaller.
+   * The size of every chunk but the last, in bytes.
    *
    * @generated from field: int32 chunk_size = 2;
    */
@@ -96,14 +96,15 @@ export type WriteChunkRequest = Message<"imagemesh.v1.WriteChunkRequest"> & {
   uploadId: string;
 
   /**
-   * Where the chunk begins, in bytes from the start; at most the persisted size.
+   * Where the chunk begins, in bytes from the start: a multiple of the chunk size, at most the persisted size
+   * (UPLOAD_OFFSET_INVALID, which says what that is).
    *
    * @generated from field: int64 write_offset = 2;
    */
   writeOffset: bigint;
 
   /**
-   * The bytes, 1 byte to 1 MiB.
+   * The bytes: as many as the chunk size says, fewer only at the end.
    *
    * @generated from field: bytes data = 3;
    */
@@ -173,7 +174,7 @@ export const QueryUploadRequestSchema: GenMessage<QueryUploadRequest> = /*@__PUR
  */
 export type QueryUploadResponse = Message<"imagemesh.v1.QueryUploadResponse"> & {
   /**
-   * Bytes held so far, from the start without a gap.
+   * Bytes held so far, from the start without a gap; the whole once it is finished.
    *
    * @generated from field: int64 persisted_size = 1;
    */
@@ -251,13 +252,51 @@ export const FinishUploadResponseSchema: GenMessage<FinishUploadResponse> = /*@_
   messageDesc(file_imagemesh_v1_upload_service, 7);
 
 /**
- * Uploads an image in chunks that can be sent again. Served by the gateway. Not served yet.
+ * Ends an upload without an image.
+ *
+ * @generated from message imagemesh.v1.CancelUploadRequest
+ */
+export type CancelUploadRequest = Message<"imagemesh.v1.CancelUploadRequest"> & {
+  /**
+   * The upload.
+   *
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+};
+
+/**
+ * Describes the message imagemesh.v1.CancelUploadRequest.
+ * Use `create(CancelUploadRequestSchema)` to create a new message.
+ */
+export const CancelUploadRequestSchema: GenMessage<CancelUploadRequest> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_upload_service, 8);
+
+/**
+ * An upload that is gone.
+ *
+ * @generated from message imagemesh.v1.CancelUploadResponse
+ */
+export type CancelUploadResponse = Message<"imagemesh.v1.CancelUploadResponse"> & {
+};
+
+/**
+ * Describes the message imagemesh.v1.CancelUploadResponse.
+ * Use `create(CancelUploadResponseSchema)` to create a new message.
+ */
+export const CancelUploadResponseSchema: GenMessage<CancelUploadResponse> = /*@__PURE__*/
+  messageDesc(file_imagemesh_v1_upload_service, 9);
+
+/**
+ * Uploads an image in chunks that can be sent again, to any gateway of the mesh. An upload that is not finished in time is
+ * forgotten, and so is one whose bytes are refused. Served by the gateway.
  *
  * @generated from service imagemesh.v1.UploadService
  */
 export const UploadService: GenService<{
   /**
-   * Begins an upload.
+   * Begins an upload. Refuses a size over the limit (BODY_TOO_LARGE), and more unfinished uploads than a caller may have
+   * (UPLOADS_FULL).
    *
    * @generated from rpc imagemesh.v1.UploadService.StartUpload
    */
@@ -267,7 +306,8 @@ export const UploadService: GenService<{
     output: typeof StartUploadResponseSchema;
   },
   /**
-   * Writes a chunk at an offset. Writing the same bytes again changes nothing.
+   * Writes a chunk at an offset. Writing the same bytes again changes nothing. Bytes that begin no image, or one with too
+   * many pixels, are refused as soon as they come, and the upload with them.
    *
    * @generated from rpc imagemesh.v1.UploadService.WriteChunk
    */
@@ -287,7 +327,7 @@ export const UploadService: GenService<{
     output: typeof QueryUploadResponseSchema;
   },
   /**
-   * Checks the digest and stores the image.
+   * Checks the digest and stores the image. Finishing again answers the same image, until the upload is forgotten.
    *
    * @generated from rpc imagemesh.v1.UploadService.FinishUpload
    */
@@ -295,6 +335,16 @@ export const UploadService: GenService<{
     methodKind: "unary";
     input: typeof FinishUploadRequestSchema;
     output: typeof FinishUploadResponseSchema;
+  },
+  /**
+   * Deletes what an upload has written. Cancelling one that is finished or forgotten changes nothing.
+   *
+   * @generated from rpc imagemesh.v1.UploadService.CancelUpload
+   */
+  cancelUpload: {
+    methodKind: "unary";
+    input: typeof CancelUploadRequestSchema;
+    output: typeof CancelUploadResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_imagemesh_v1_upload_service, 0);
