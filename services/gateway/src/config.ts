@@ -221,7 +221,7 @@ export const envDocs: readonly EnvDoc[] = [
   {
     name: 'JOB_CONCURRENCY',
     default: '64',
-    doc: 'Most jobs that this gateway runs at once; within it, two for each slot of a replica.',
+    doc: 'Most jobs that this gateway runs at once; within it, three for each slot of a replica.',
   },
   { name: 'MAX_CONNECTIONS', default: '4096', doc: 'Connections at once.' },
   {

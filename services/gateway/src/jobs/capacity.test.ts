@@ -11,10 +11,10 @@ test('slots count of replicas that take work', () => {
   expect(look({ replicas, queues })).toEqual({ slots: 6, queued: 7 });
 });
 
-test('jobs run two a slot, fewer where others wait, one at least, and none without a replica', () => {
-  expect(jobLimit({ slots: 4, queued: 0 }, 0, 64)).toBe(8);
-  expect(jobLimit({ slots: 4, queued: 5 }, 8, 64)).toBe(8);
-  expect(jobLimit({ slots: 4, queued: 5 }, 2, 64)).toBe(5);
+test('jobs run three a slot, fewer where others wait, one at least, and none without a replica', () => {
+  expect(jobLimit({ slots: 4, queued: 0 }, 0, 64)).toBe(12);
+  expect(jobLimit({ slots: 4, queued: 5 }, 8, 64)).toBe(12);
+  expect(jobLimit({ slots: 4, queued: 5 }, 2, 64)).toBe(9);
   expect(jobLimit({ slots: 4, queued: 500 }, 8, 64)).toBe(1);
   expect(jobLimit({ slots: 100, queued: 0 }, 0, 64)).toBe(64);
   expect(jobLimit({ slots: 0, queued: 0 }, 0, 64)).toBe(0);

@@ -27,8 +27,8 @@ interface Seen {
   readonly queued: number;
 }
 
-/** A job writes its record while another has the slot, and waits for the other kind of replica in between. */
-const jobsPerSlot = 2;
+/** A job writes its record, or waits for the other kind of replica, while others have the slot. */
+const jobsPerSlot = 3;
 
 export function createCapacity({ balancers, maxJobs, signal, everyMs = 500 }: CapacityOptions): Capacity {
   let seen: Seen = { slots: 0, queued: 0 };
@@ -62,7 +62,7 @@ export function look(listing: {
   };
 }
 
-/** Two a slot, less what others have waiting there; at least one while there is any slot, so that jobs go on. */
+/** Three a slot, less what others have waiting there; at least one while there is any slot, so that jobs go on. */
 export function jobLimit({ slots, queued }: Seen, running: number, maxJobs: number): number {
   if (slots === 0) return 0;
   const ofOthers = Math.max(0, queued - running);
