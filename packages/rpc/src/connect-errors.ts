@@ -27,6 +27,12 @@ const reasonOfCode: Readonly<Record<Code, ErrorReason>> = {
 const unreadable = /^(parse binary|protocol error|premature EOF|cannot decode)/;
 const compressed = /^(received compressed envelope|unknown compression)/;
 
+/** Where Connect's own message says too much, or nothing. */
+const ownMessage: Partial<Record<ErrorReason, string>> = {
+  INTERNAL: 'something went wrong inside',
+  COMPRESSION_UNSUPPORTED: 'compressed messages are not taken; send them as they are (identity)',
+};
+
 /** The error of the mesh for what Connect threw. */
 export function fromConnectError(error: ConnectError): MeshError {
   const [info] = error.findDetails(ErrorInfoSchema);
@@ -34,7 +40,7 @@ export function fromConnectError(error: ConnectError): MeshError {
     return new MeshError(info.reason, error.rawMessage, { metadata: info.metadata, cause: error });
   }
   const reason = reasonOf(error);
-  const message = reason === 'INTERNAL' ? 'something went wrong inside' : error.rawMessage;
+  const message = ownMessage[reason] ?? error.rawMessage;
   return new MeshError(reason, message, { cause: error });
 }
 

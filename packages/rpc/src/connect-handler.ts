@@ -4,6 +4,7 @@ import {
   type ConnectRouter,
   type ContextValues,
   createConnectRouter,
+  createContextValues,
   type Interceptor,
 } from '@connectrpc/connect';
 import {
@@ -17,9 +18,12 @@ import { errorDetails } from './error-details.ts';
 import { MeshError } from './errors.ts';
 import { MAX_MESSAGE_BYTES } from './frames.ts';
 import { statusTrailers } from './grpc-status.ts';
+import { isIntercepted } from './interceptors.ts';
 import { toMeshError } from './mesh-errors.ts';
 import { REQUEST_ID_HEADER, requestIdFrom } from './metadata.ts';
 import { refuseCall } from './refuse-call.ts';
+import { requestBody } from './request-body.ts';
+import { stopReading } from './wire-server.ts';
 
 type NodeHandler = ReturnType<typeof connectNodeAdapter>;
 /** A request of node:http or node:http2. */
@@ -41,6 +45,8 @@ export interface ConnectHandlerOptions {
     path: string,
     response: NodeServerResponse,
   ) => ContextValues;
+  /** Time for a whole request to arrive. Default: no limit. */
+  readonly bodyTimeoutMs?: number;
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
   readonly log?: Logger;
 }
@@ -74,56 +80,102 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   return {
     paths: new Set(handlers.keys()),
     handle: (request, response) => {
+      const startedMs = performance.now();
+      const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
       const handler = handlers.get(path);
       if (handler === undefined) {
-        if (request.headers['content-type']?.startsWith('application/grpc') === true)
-          unimplemented(path, response);
+        const contentType = request.headers['content-type'] ?? '';
+        if (contentType.startsWith('application/grpc'))
+          unimplemented({ path, contentType, requestId }, response);
         else fallback(request, response);
         return;
       }
-      let context: ContextValues | undefined;
+      const log = ({ code, reason, message }: MeshError) => {
+        const ms = Math.round((performance.now() - startedMs) * 10) / 10;
+        options.log?.info({ requestId, method: path, code, reason, message, ms }, 'call');
+      };
+      let context: ContextValues;
       try {
-        context = options.contextOf?.(request, path, response);
+        context = options.contextOf?.(request, path, response) ?? createContextValues();
       } catch (error) {
-        refuse(request, response, path, toMeshError(error), options.log);
+        const refusal = toMeshError(error);
+        refuseCall(request, response, refusal, requestId);
+        log(refusal);
         return;
       }
-      handler(universalRequestFromNodeRequest(request, response, undefined, context))
-        .then(async (reply) => universalResponseToNodeResponse(await withMeshErrors(reply), response))
+      const universal = universalRequestFromNodeRequest(request, response, undefined, context);
+      const body = requestBody(request, options.bodyTimeoutMs);
+      // Interceptors and handlers see the id that the reply has.
+      universal.header.set(REQUEST_ID_HEADER, requestId);
+      const onRefused = (error: MeshError) => {
+        if (!isIntercepted(context)) log(error);
+      };
+      endRequestAfter(response, request);
+      handler({ ...universal, body })
+        .then(async (reply) => {
+          const header = replyHeader(reply.header, requestId, request.method === 'GET');
+          const mended = await withMeshErrors({ ...reply, header }, onRefused);
+          await universalResponseToNodeResponse(mended, response);
+        })
         .catch((error: unknown) => {
           // The client left while it was being answered, or its stream broke: there is nobody to tell.
-          options.log?.debug({ err: error, path }, 'reply not delivered');
+          options.log?.debug({ err: error, path, requestId }, 'reply not delivered');
           if (!response.destroyed) response.destroy();
         });
     },
   };
 }
 
-/** The line that every call leaves at its end. */
-function refuse(
-  request: NodeServerRequest,
-  response: NodeServerResponse,
-  method: string,
-  error: MeshError,
-  log: Logger | undefined,
-): void {
-  const { reason, code, message } = error;
-  const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
-  refuseCall(request, response, error, requestId);
-  log?.info({ requestId, method, code, ms: 0, reason, message }, 'call');
+/** How long a client of HTTP/1 may go on sending after it has its reply. */
+const lingerMs = 2000;
+
+/** Once the reply is out, a client that is still sending is told that nobody reads any more. */
+function endRequestAfter(response: NodeServerResponse, request: NodeServerRequest): void {
+  if ('stream' in response) {
+    const { stream } = response;
+    stream.once('finish', () => stopReading(stream));
+    return;
+  }
+  response.once('finish', () => {
+    if (request.complete) return;
+    request.resume();
+    const { socket } = request;
+    const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
+function replyHeader(given: Headers | undefined, requestId: string, isGet: boolean): Headers {
+  const header = new Headers(given);
+  header.set(REQUEST_ID_HEADER, requestId);
+  if (isGet && !header.has('cache-control')) header.set('cache-control', 'no-store');
+  // Connect lists the compressions that are taken, which are none.
+  if (header.get('accept-encoding') === '') header.set('accept-encoding', 'identity');
+  return header;
 }
 
 /** The trailers-only form, which gRPC-Web has too. */
-function unimplemented(path: string, response: NodeServerResponse): void {
-  const [, service = '', method = ''] = path.split('/');
+function unimplemented(
+  { path, contentType, requestId }: { path: string; contentType: string; requestId: string },
+  response: NodeServerResponse,
+): void {
+  const [, service = '', method = ''] = path.slice(0, 200).split('/');
   const error = new MeshError('NOT_IMPLEMENTED', `there is no method ${method} of ${service} here`);
-  response.writeHead(200, { 'content-type': 'application/grpc', ...statusTrailers(error) });
+  response.writeHead(200, {
+    // Its clients take no other for an answer to them.
+    'content-type': contentType.startsWith('application/grpc-web')
+      ? 'application/grpc-web+proto'
+      : 'application/grpc',
+    [REQUEST_ID_HEADER]: requestId,
+    ...statusTrailers(error),
+  });
   end(response);
 }
 
 function notFound(request: NodeServerRequest, response: NodeServerResponse): void {
-  response.writeHead(404, { 'content-type': 'application/json' });
+  const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
+  response.writeHead(404, { 'content-type': 'application/json', [REQUEST_ID_HEADER]: requestId });
   const message = `nothing is served at ${(request.url ?? '').slice(0, 200)}`;
   end(response, `${JSON.stringify({ error: { code: 'not_found', reason: 'ROUTE_NOT_FOUND', message } })}\n`);
 }

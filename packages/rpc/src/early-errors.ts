@@ -1,72 +1,165 @@
 /**
- * Connect refuses some requests before any interceptor sees them (unreadable protobuf, a message that is too large), and
- * then without details, sometimes as INTERNAL. This gives such replies the error that the mesh has for them.
+ * Connect refuses some requests before any interceptor sees them (unreadable protobuf, a message that is too large, a
+ * content type that it does not know), and then without details, sometimes as INTERNAL, sometimes with an empty body.
+ * This gives such replies the error that the mesh has for them, in the form of each protocol.
  */
 import { type Code, ConnectError } from '@connectrpc/connect';
 import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
-import { codeFromString, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { codeFromString, endStreamFlag, errorToJsonBytes } from '@connectrpc/connect/protocol-connect';
+import { trailerFlag, trailerParse, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { fromConnectError, toConnectError } from './connect-errors.ts';
-import { ERROR_CODES } from './errors.ts';
-import { decodeGrpcMessage, statusTrailers } from './grpc-status.ts';
+import { ERROR_CODES, MeshError } from './errors.ts';
+import { decodeGrpcMessage, encodeGrpcMessage, statusTrailers } from './grpc-status.ts';
+
+/** Learns of an error that was rebuilt here. */
+export type OnRefused = (error: MeshError) => void;
 
 /** The reply, with errors that lack details rebuilt; others pass unchanged. */
-export async function withMeshErrors(reply: UniversalServerResponse): Promise<UniversalServerResponse> {
+export async function withMeshErrors(
+  reply: UniversalServerResponse,
+  onRefused: OnRefused,
+): Promise<UniversalServerResponse> {
+  const { body, trailer } = reply;
+  if (body === undefined) return reply.status >= 400 ? withBody(reply, onRefused) : reply;
+  if (body instanceof Uint8Array) return reply;
   const contentType = reply.header?.get('content-type') ?? '';
-  if (reply.body === undefined || reply.body instanceof Uint8Array) return reply;
-  if (
-    contentType.startsWith('application/grpc') &&
-    !contentType.startsWith('application/grpc-web') &&
-    reply.trailer
-  ) {
-    return { ...reply, body: thenFixTrailers(reply.body, reply.trailer) };
-  }
-  if (reply.status >= 400 && contentType === 'application/json') return fixJson(reply, reply.body);
+  if (contentType.startsWith('application/grpc-web'))
+    return { ...reply, body: fixWebTrailers(body, onRefused) };
+  if (contentType.startsWith('application/connect+'))
+    return { ...reply, body: fixEndStream(body, onRefused) };
+  if (contentType.startsWith('application/grpc') && trailer !== undefined)
+    return { ...reply, body: thenFixTrailers(body, trailer, onRefused) };
+  if (reply.status >= 400 && contentType === 'application/json') return fixJson(reply, body, onRefused);
   return reply;
 }
 
-async function* thenFixTrailers(
-  body: AsyncIterable<Uint8Array>,
-  trailers: Headers,
-): AsyncIterable<Uint8Array> {
+type Body = AsyncIterable<Uint8Array>;
+
+async function* thenFixTrailers(body: Body, trailers: Headers, onRefused: OnRefused): Body {
   yield* body;
+  fixTrailers(trailers, onRefused);
+}
+
+/** Whether there was something to mend. */
+function fixTrailers(trailers: Headers, onRefused: OnRefused): boolean {
   const code = Number(trailers.get('grpc-status') ?? '0');
-  if (code === 0 || trailers.has('grpc-status-details-bin')) return;
+  if (code === 0) return false;
   const message = decodeGrpcMessage(trailers.get('grpc-message') ?? '');
+  if (trailers.has('grpc-status-details-bin')) {
+    // Connect escapes more than gRPC does, and some clients undo only what gRPC does.
+    trailers.set('grpc-message', encodeGrpcMessage(message));
+    return true;
+  }
   // A gRPC status of an error is a Connect code.
   const error = fromConnectError(new ConnectError(message, code as Code));
   for (const [name, value] of Object.entries(statusTrailers(error))) trailers.set(name, value);
+  onRefused(error);
+  return true;
+}
+
+/** gRPC-Web has its trailers in the last envelope of the body. */
+async function* fixWebTrailers(body: Body, onRefused: OnRefused): Body {
+  for await (const part of body) {
+    const last = envelopeOf(part, trailerFlag);
+    const trailers = last && trailerParse(last);
+    const isMended = trailers !== undefined && fixTrailers(trailers, onRefused);
+    yield isMended ? envelope(trailerFlag, trailerSerialize(trailers)) : part;
+  }
+}
+
+/** Streams of Connect end with an envelope of JSON that has the error in it. */
+async function* fixEndStream(body: Body, onRefused: OnRefused): Body {
+  for await (const part of body) {
+    const last = envelopeOf(part, endStreamFlag);
+    yield (last && mendedEndStream(last, onRefused)) ?? part;
+  }
+}
+
+function mendedEndStream(json: Uint8Array, onRefused: OnRefused): Uint8Array | undefined {
+  const end = parseObject(json);
+  const error = end !== undefined && 'error' in end ? errorIn(end.error) : undefined;
+  if (error === undefined) return undefined;
+  onRefused(error);
+  const mended: unknown = JSON.parse(Buffer.from(jsonOf(error)).toString());
+  return envelope(endStreamFlag, Buffer.from(JSON.stringify({ ...end, error: mended })));
 }
 
 async function fixJson(
   reply: UniversalServerResponse,
-  body: AsyncIterable<Uint8Array>,
+  body: Body,
+  onRefused: OnRefused,
 ): Promise<UniversalServerResponse> {
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
   const bytes = Buffer.concat(parts);
-  const fixed = rebuilt(bytes) ?? bytes;
+  const error = errorIn(parseObject(bytes));
+  if (error === undefined) return { ...reply, body: once(bytes) };
+  onRefused(error);
+  return asJson(reply, error, ERROR_CODES[error.code].http);
+}
+
+const httpRefusals: Readonly<Record<number, () => MeshError>> = {
+  405: () => new MeshError('INVALID_REQUEST', 'this method is called by POST'),
+  415: () => new MeshError('INVALID_REQUEST', 'this content type is not served here'),
+  505: () => new MeshError('NOT_IMPLEMENTED', 'a stream both ways needs HTTP/2'),
+};
+
+/** A refusal by HTTP status alone; the status stays, as clients and proxies know it. */
+function withBody(reply: UniversalServerResponse, onRefused: OnRefused): UniversalServerResponse {
+  const error =
+    httpRefusals[reply.status]?.() ?? new MeshError('INVALID_REQUEST', 'the request cannot be served');
+  onRefused(error);
+  const out = asJson(reply, error, reply.status);
+  if (reply.status === 405) out.header?.set('allow', 'POST');
+  return out;
+}
+
+function asJson(reply: UniversalServerResponse, error: MeshError, status: number): UniversalServerResponse {
+  const bytes = jsonOf(error);
   const header = new Headers(reply.header);
-  header.set('content-length', String(fixed.byteLength));
-  return { ...reply, header, body: once(fixed) };
+  header.set('content-type', 'application/json');
+  header.set('content-length', String(bytes.byteLength));
+  return { ...reply, status, header, body: once(bytes) };
 }
 
-async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
+function jsonOf(error: MeshError): Uint8Array {
+  return errorToJsonBytes(toConnectError(error), undefined);
 }
 
-function rebuilt(bytes: Buffer): Uint8Array | undefined {
+/** The error of the mesh for an error of Connect in JSON that has no details; undefined for anything else. */
+function errorIn(json: unknown): MeshError | undefined {
+  if (typeof json !== 'object' || json === null || 'details' in json || !('code' in json)) return undefined;
+  const code = typeof json.code === 'string' ? codeFromString(json.code) : undefined;
+  if (code === undefined) return undefined;
+  const message = 'message' in json && typeof json.message === 'string' ? json.message : '';
+  return fromConnectError(new ConnectError(message, code));
+}
+
+function parseObject(bytes: Uint8Array): object | undefined {
   try {
-    const parsed: unknown = JSON.parse(bytes.toString());
-    if (typeof parsed !== 'object' || parsed === null || 'details' in parsed || !('code' in parsed))
-      return undefined;
-    const code = typeof parsed.code === 'string' ? codeFromString(parsed.code) : undefined;
-    if (code === undefined) return undefined;
-    const message = 'message' in parsed && typeof parsed.message === 'string' ? parsed.message : '';
-    const error = fromConnectError(new ConnectError(message, code));
-    // The HTTP status is sent already; only an error of the same code fits it.
-    if (ERROR_CODES[error.code].grpc !== code) return undefined;
-    return errorToJsonBytes(toConnectError(error), undefined);
+    const parsed: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return typeof parsed === 'object' && parsed !== null ? parsed : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** What is in a part that is one whole envelope with that flag. Connect yields an envelope at a time. */
+function envelopeOf(part: Uint8Array, flag: number): Uint8Array | undefined {
+  const bytes = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
+  const isWhole =
+    bytes.byteLength >= 5 && bytes[0] === flag && bytes.readUInt32BE(1) === bytes.byteLength - 5;
+  return isWhole ? bytes.subarray(5) : undefined;
+}
+
+function envelope(flag: number, data: Uint8Array): Uint8Array {
+  const out = Buffer.allocUnsafe(5 + data.byteLength);
+  out[0] = flag;
+  out.writeUInt32BE(data.byteLength, 1);
+  out.set(data, 5);
+  return out;
+}
+
+async function* once(bytes: Uint8Array): Body {
+  yield bytes;
 }

@@ -2,6 +2,7 @@
 import {
   type ConnectError,
   type ContextKey,
+  type ContextValues,
   createContextKey,
   type HandlerContext,
   type Interceptor,
@@ -52,9 +53,14 @@ export function callInfo(context: HandlerContext): CallInfo {
   return { ...info, signal: context.signal };
 }
 
+/** Whether a call has come as far as the interceptors, which log how it ends. */
+export function isIntercepted(values: ContextValues): boolean {
+  return values.get(infoKey) !== undefined;
+}
+
 type Finish = (error: MeshError | undefined) => void;
 
-/** For createRpcHandler. A call's errors leave as errors of the mesh, with im-reason and x-request-id beside them. */
+/** For createRpcHandler. A call's errors leave as errors of the mesh, with im-reason beside them. */
 export function standardInterceptors(options: StandardInterceptorOptions = {}): readonly Interceptor[] {
   const recordCall = createRecorder(options);
   const intercept: Interceptor = (next) => async (request) => {
@@ -72,21 +78,19 @@ export function standardInterceptors(options: StandardInterceptorOptions = {}): 
     };
     try {
       if (request.stream) {
-        const message = checked(request.method.input, request.message);
+        const message = checked(request.method.input, request.message, ending.signal);
         const response = await next({ ...request, message, signal: ending.signal });
-        response.header.set(REQUEST_ID_HEADER, requestId);
         if (!response.stream) return response;
-        return { ...response, message: relayed(response, requestId, finish) };
+        return { ...response, message: relayed(response, finish, ending.signal) };
       }
       validateMessage(request.method.input, request.message);
       const response = await orAborted(next({ ...request, signal: ending.signal }), ending.signal);
-      response.header.set(REQUEST_ID_HEADER, requestId);
       finish(undefined);
       return response;
     } catch (error) {
       const known = toMeshError(error);
       finish(known);
-      throw withIds(known, requestId);
+      throw withReason(known);
     }
   };
   return [intercept];
@@ -102,31 +106,43 @@ function timeoutOf(header: Headers): number | undefined {
   return parseGrpcTimeout(header.get('grpc-timeout'));
 }
 
+/** The messages, each held to its rules. Whoever waits for the next one learns of the end of the call. */
 async function* checked<Desc extends Parameters<typeof validateMessage>[0]>(
   schema: Desc,
   messages: AsyncIterable<Parameters<typeof validateMessage<Desc>>[1]>,
+  signal: AbortSignal,
 ): AsyncIterable<Parameters<typeof validateMessage<Desc>>[1]> {
-  for await (const message of messages) {
-    validateMessage(schema, message);
-    yield message;
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await orAborted(iterator.next(), signal);
+      if (next.done === true) return;
+      validateMessage(schema, next.value);
+      yield next.value;
+    }
+  } finally {
+    // Not waited for: it waits for the message that did not come.
+    void iterator.return?.();
   }
 }
 
 async function* relayed(
   response: StreamResponse,
-  requestId: string,
   finish: Finish,
+  signal: AbortSignal,
 ): StreamResponse['message'] {
   let isOver = false;
   try {
     yield* response.message;
+    // A handler may just stop when its time is over: that is no good end.
+    signal.throwIfAborted();
     isOver = true;
     finish(undefined);
   } catch (error) {
     const known = toMeshError(error);
     isOver = true;
     finish(known);
-    throw withIds(known, requestId);
+    throw withReason(known);
   } finally {
     // The client left between two messages.
     if (!isOver) finish(cancelled());
@@ -143,10 +159,9 @@ function orAborted<Value>(running: Promise<Value>, signal: AbortSignal): Promise
   });
 }
 
-function withIds(error: MeshError, requestId: string): ConnectError {
+function withReason(error: MeshError): ConnectError {
   const out = toConnectError(error);
   out.metadata.set(IM_REASON, error.reason);
-  out.metadata.set(REQUEST_ID_HEADER, requestId);
   return out;
 }
 

@@ -36,6 +36,8 @@ export interface RpcHandlerOptions {
     path: string,
     response: NodeServerResponse,
   ) => ContextValues;
+  /** Time for a whole request through Connect to arrive; then DEADLINE_EXCEEDED. Default: no limit. */
+  readonly bodyTimeoutMs?: number;
   /** What no route matches, REST for instance. Default: gRPC UNIMPLEMENTED, or HTTP 404. */
   readonly fallback?: (request: NodeServerRequest, response: NodeServerResponse) => void;
   /** For failures that no call could be told of, and calls that `contextOf` refuses. */

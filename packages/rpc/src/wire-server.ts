@@ -51,9 +51,14 @@ export function wireHandler(
     // Each error of the stream also closes it, and that is where it is dealt with.
     stream.on('error', () => {});
     const path = String(headers[':path'] ?? '');
+    const requestId = requestIdFrom(headers[REQUEST_ID_HEADER]);
     const refusal = refusalOf(headers);
     if (refusal !== undefined) {
-      stream.respond({ ':status': refusal.httpStatus, 'content-type': 'text/plain' });
+      stream.respond({
+        ':status': refusal.httpStatus,
+        'content-type': 'text/plain',
+        [REQUEST_ID_HEADER]: requestId,
+      });
       stream.end(`${refusal.text}\n`);
       stopReading(stream);
       return;
@@ -71,7 +76,7 @@ export function wireHandler(
       connection: stream.session ?? stream,
       signal: ending.signal,
       deadline,
-      requestId: requestIdFrom(headers[REQUEST_ID_HEADER]),
+      requestId,
       trace: parentTrace === undefined ? newTrace() : childOf(parentTrace),
       reader,
       writer,
@@ -93,12 +98,15 @@ export function wireHandler(
       options.onFinish?.({ path, error: result ?? undefined, ms });
       logOutcome(options.log, call, result, ms);
     };
-    stream.once('close', () => {
+    const onLeft = () => {
       if (outcome !== undefined) return;
       const reason = cancelled();
       ending.abort(reason);
       finish(reason);
-    });
+    };
+    // A reset looks like the end of the request to who reads it, so the reader has to hear of it before.
+    stream.once('aborted', onLeft);
+    stream.once('close', onLeft);
     // The deadline: the caller learns it now, whatever the handler is busy with.
     ending.signal.addEventListener('abort', () => finish(toMeshError(ending.signal.reason)), { once: true });
     if (ending.signal.aborted) {
@@ -131,7 +139,7 @@ export function isGrpcContentType(contentType: string | undefined): boolean {
 
 function respond(
   stream: ServerHttp2Stream,
-  { responseHeaders, trailers }: ServerWireCall,
+  { requestId, responseHeaders, trailers }: ServerWireCall,
   outcome: () => MeshError | null | undefined,
 ): void {
   if (stream.headersSent) return;
@@ -140,6 +148,7 @@ function respond(
       ':status': 200,
       'content-type': 'application/grpc',
       'grpc-accept-encoding': 'identity',
+      [REQUEST_ID_HEADER]: requestId,
       ...printable(responseHeaders),
     },
     { waitForTrailers: true },
@@ -172,6 +181,7 @@ function sendStatus(
       {
         ':status': 200,
         'content-type': 'application/grpc',
+        [REQUEST_ID_HEADER]: call.requestId,
         ...printable(call.trailers),
         ...statusTrailers(result),
       },
@@ -196,9 +206,14 @@ function sendStatus(
 export function stopReading(stream: ServerHttp2Stream): void {
   if (stream.readableEnded || stream.endAfterHeaders) return;
   const check = () => {
-    if (stream.destroyed || stream.closed || stream.readableEnded) return;
-    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
-    else setTimeout(check, stopPollMs);
+    if (stream.destroyed || stream.readableEnded) return;
+    if (!stream.closed && stream.state.localClose !== 1) {
+      setTimeout(check, stopPollMs);
+      return;
+    }
+    if (!stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
+    // A stream with bytes that nobody reads would wait for their reader for ever.
+    setImmediate(() => stream.destroy());
   };
   setImmediate(check);
 }

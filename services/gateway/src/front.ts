@@ -10,6 +10,8 @@ import {
   http2ServerOptions,
   type NodeServerRequest,
   type NodeServerResponse,
+  REQUEST_ID_HEADER,
+  requestIdFrom,
   type StreamHandler,
   trackSessions,
 } from '@imagemesh/rpc';
@@ -32,6 +34,10 @@ export interface FrontOptions {
 
 export interface Front {
   readonly port: number;
+  /** Open now, by protocol; those that have not said which are in neither. */
+  readonly connections: { readonly http1: number; readonly http2: number };
+  /** Requests and calls that have begun and are not over. */
+  readonly requests: number;
   /** Stops listening, lets running calls finish for up to graceMs, then ends them. */
   close(graceMs: number): Promise<void>;
 }
@@ -50,7 +56,18 @@ export async function startFront({
   streams,
   handle,
 }: FrontOptions): Promise<Front> {
+  let requests = 0;
+  const count = (exchange: { once(event: 'close', listener: () => void): unknown }) => {
+    requests++;
+    exchange.once('close', () => {
+      requests--;
+    });
+  };
   const onRequest = (request: NodeServerRequest, response: NodeServerResponse) => {
+    // Whoever answers, the reply has the id that the log has.
+    const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
+    request.headers[REQUEST_ID_HEADER] = requestId;
+    response.setHeader(REQUEST_ID_HEADER, requestId);
     try {
       handle(request, response);
     } catch {
@@ -60,7 +77,11 @@ export async function startFront({
       (response as http.ServerResponse).end('bad request\n');
     }
   };
-  const http1 = createHttp1({ limits, bodyTimeoutMs }, onRequest);
+  const http1 = createHttp1({ limits, bodyTimeoutMs }, (request, response) => {
+    // Both kinds of response are emitters; Connect's type of them leaves that out.
+    count(response as http.ServerResponse);
+    onRequest(request, response);
+  });
   const http1Sockets = new Set<Socket>();
   const h2 = http2.createServer(http2ServerOptions);
   const sessions = trackSessions(h2);
@@ -71,6 +92,7 @@ export async function startFront({
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
       stallGuard.watch(stream);
+      count(stream);
       const raw = isPlainGrpc(headers) ? streams.get(headers[':path'] ?? '') : undefined;
       if (raw !== undefined) raw(stream, headers);
       else compat.emit('stream', stream, headers, flags, rawHeaders);
@@ -98,6 +120,12 @@ export async function startFront({
   return {
     // A TCP server that listens has such an address.
     port: (server.address() as AddressInfo).port,
+    get connections() {
+      return { http1: http1Sockets.size, http2: sessions.sessions };
+    },
+    get requests() {
+      return requests;
+    },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await Promise.all([sessions.close(graceMs), closeHttp1(http1, http1Sockets, graceMs)]);

@@ -126,7 +126,8 @@ describe('Transform', () => {
       await wire.writer.message(toBinary(TransformRequestSchema, request));
       wire.end();
       await wire.reader.message();
-      expect((await wire.status).trailers['x-request-id']).toEqual(id);
+      expect((await wire.response)['x-request-id']).toEqual(id);
+      await wire.status;
     }
     await pool.close();
   });

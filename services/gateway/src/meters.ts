@@ -2,6 +2,7 @@
 import type { Metrics } from '@imagemesh/observe';
 import type { MeshError, WireOutcome } from '@imagemesh/rpc';
 import type { Admission } from './admit.ts';
+import type { Front } from './front.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 export interface Meters {
@@ -73,4 +74,24 @@ export function createMeters(
     eventDropped: () => dropped.inc(),
     refused: ({ reason }) => refused.inc({ reason }),
   };
+}
+
+/** What is open on the public port. */
+export function meterFront(metrics: Metrics, front: Pick<Front, 'connections' | 'requests'>): void {
+  metrics.gauge({
+    name: 'imagemesh_gateway_connections',
+    help: 'Connections open now.',
+    labelNames: ['protocol'] as const,
+    collect() {
+      this.set({ protocol: 'http1' }, front.connections.http1);
+      this.set({ protocol: 'http2' }, front.connections.http2);
+    },
+  });
+  metrics.gauge({
+    name: 'imagemesh_gateway_requests_in_flight',
+    help: 'Requests and calls that have begun and are not over.',
+    collect() {
+      this.set(front.requests);
+    },
+  });
 }

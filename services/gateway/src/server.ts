@@ -46,7 +46,7 @@ import { jobBucket, requestBucket } from './jobs/record.ts';
 import { createRunOnce, resultBucket } from './jobs/run-once.ts';
 import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
-import { createMeters } from './meters.ts';
+import { createMeters, meterFront } from './meters.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
 import { imagesRoute } from './rest/images.ts';
@@ -178,6 +178,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     readMaxBytes: maxMessageBytes,
     // JSON has bytes as base64.
     writeMaxBytes: Math.ceil((calls.maxUnaryResultBytes * 4) / 3) + messageSlackBytes,
+    bodyTimeoutMs: calls.bodyTimeoutMs,
     fallback: rest,
     log,
   });
@@ -192,6 +193,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       if (!allowOrigins(request, response)) handler.request(request, response);
     },
   });
+  meterFront(metrics, front);
   let isStopping = false;
   const admin = await startAdmin({
     host: config.host,

@@ -4,7 +4,6 @@ import type { EventPublisher } from '@imagemesh/events';
 import type { ImageLimits } from '@imagemesh/image';
 import {
   type ConnectRouter,
-  REQUEST_ID_HEADER,
   type ServerWireCall,
   type StreamHandler,
   type WireHandlerOptions,
@@ -178,7 +177,6 @@ export function createRpcs(parts: RpcParts) {
   function entered(path: string, serve: WireServe) {
     const access = accessOfMethod(path);
     return async (wire: ServerWireCall): Promise<void> => {
-      wire.trailers[REQUEST_ID_HEADER] = wire.requestId;
       const { caller, leave } = enter(wire.headers, access);
       try {
         await serve(wire, incomingOnWire(wire, caller, budgetOf(wire.connection)));
