@@ -1,9 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
 /** Workspace packages resolve to their TypeScript source; the mesh tests start the built services beside that. */
-const resolve = { conditions: ['source', 'node', 'import', 'module', 'default'] };
+const resolve = { conditions: ['source', 'node', 'import', 'default'] };
 const ssr = {
-  resolve: { conditions: resolve.conditions, externalConditions: ['node', 'import', 'default'] },
+  resolve: {
+    conditions: resolve.conditions,
+    externalConditions: ['node', 'import', 'default'],
+  },
 };
 
 export default defineConfig({

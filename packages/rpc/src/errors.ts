@@ -62,6 +62,7 @@ export const ERROR_REASONS = {
   REPLICA_BUSY: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',
   UPLOADS_FULL: 'resource_exhausted',
+  STORE_UNAVAILABLE: 'unavailable',
   API_KEY_MISSING: 'unauthenticated',
   API_KEY_INVALID: 'unauthenticated',
   API_KEY_EXPIRED: 'unauthenticated',

@@ -1,6 +1,5 @@
 /** Where bytes live: images by the digest of their bytes, temporary blobs by a ULID. */
 import { ConfigError } from '@imagemesh/observe';
-import { openFileBlobStore } from './file-blob-store.ts';
 
 /** Bytes, whole or as they come. */
 export type ByteSource = Uint8Array | AsyncIterable<Uint8Array>;
@@ -73,17 +72,12 @@ export interface BlobStore {
   close(): Promise<void>;
 }
 
-/** Opens the store that a URL names: `file:/var/lib/imagemesh/store` (a relative path counts from the working directory). */
-export async function openBlobStore(url: string): Promise<BlobStore> {
-  return openFileBlobStore(storeRoot(url));
-}
-
 /** The folder of a `file:` URL; ConfigError for anything else. */
 export function storeRoot(url: string): string {
   const [, path] = /^file:(?:\/\/(?=\/))?(.+)$/.exec(url) ?? [];
   if (path === undefined || path.startsWith('//')) {
     throw new ConfigError(
-      `STORE_URL: "${url}" is not understood; the form is file:<folder>, for instance file:./data/store`,
+      `STORE_URL: "${url}" is not understood; the forms are file:<folder>, for instance file:./data/store, and s3://<bucket>/<prefix>`,
     );
   }
   return path;

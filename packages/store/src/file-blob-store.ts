@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '@imagemesh/observe';
-import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore, ByteSource, PutImageOptions, PutOptions, StoredBlob } from './blob-store.ts';
+import { checkDigest } from './digest.ts';
 import { systemCode, toStoreError } from './file-errors.ts';
 import { createFileImages } from './file-images.ts';
 import {
@@ -18,7 +18,8 @@ import {
   temporaryPath,
 } from './file-layout.ts';
 import { readableFile } from './file-read.ts';
-import { openIncoming, pieces } from './file-write.ts';
+import { openIncoming } from './file-write.ts';
+import { pieces } from './pieces.ts';
 import { createUlids } from './ulid.ts';
 
 /** Older temporary blobs and unfinished writes are deleted when a store is opened. */
@@ -181,13 +182,6 @@ async function digestOf(bytes: Uint8Array, { maxBytes, signal }: PutOptions): Pr
   const hash = createHash('sha256');
   for await (const piece of pieces(bytes, maxBytes, signal)) hash.update(piece);
   return hash.digest('hex');
-}
-
-function checkDigest(digest: string, expected: string | undefined): void {
-  if (expected === undefined || expected === digest) return;
-  throw new MeshError('DIGEST_MISMATCH', `the bytes have SHA-256 ${digest}, not ${expected}`, {
-    metadata: { sha256: digest, expectedSha256: expected },
-  });
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

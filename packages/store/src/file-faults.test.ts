@@ -12,6 +12,7 @@ import {
   rm,
   stat,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -172,6 +173,38 @@ test('a folder that is removed: images are not found, new ones are stored, and t
   await claims.add('a', create(ImageSchema, { id }));
   expect(await claims.get('a', id)).toBeDefined();
 });
+
+test('sweeps that run while images are stored anew lose none of them', async () => {
+  const stores = await Promise.all([1, 2, 3].map(() => openStore(`file:${root}`)));
+  const texts = Array.from({ length: 20 }, () => randomBytes(16).toString('hex'));
+  const ending = new AbortController();
+  // What is stored below counts as used since then.
+  const unusedSinceMs = Date.now() - hourMs;
+  const sweeping = stores.map(async ({ blobs }) => {
+    while (!ending.signal.aborted) {
+      for (let shard = 0; shard < 256; shard += 1)
+        for await (const { id } of blobs.listImages(shard)) await blobs.removeImage(id, unusedSinceMs);
+    }
+  });
+  for (let round = 0; round < 10; round += 1) {
+    await Promise.all(
+      texts.map(async (text) => {
+        const id = createHash('sha256').update(text).digest('hex');
+        const seconds = Date.now() / 1000 - 7200;
+        // Old again, if it is there at all.
+        await utimes(imagePath(root, id), seconds, seconds).catch(() => {});
+        const blobs = stores[round % stores.length]?.blobs;
+        await blobs?.putImage(Buffer.from(text), { maxBytes });
+        expect((await blobs?.readImage(id).then((blob) => blob.bytes()))?.toString()).toBe(text);
+      }),
+    );
+  }
+  ending.abort();
+  await Promise.all(sweeping);
+  for (const text of texts)
+    expect(await stores[0]?.blobs.statImage(createHash('sha256').update(text).digest('hex'))).toBeDefined();
+  expect(await readdir(join(root, 'condemned')).catch(() => [])).toEqual([]);
+}, 60_000);
 
 /** Root may mount a file system of one mebibyte; for others there is no way to fill a disk. */
 function mountSmall(folder: string): boolean {

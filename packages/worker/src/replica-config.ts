@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ImageLimits, limitsEnvDocs, limitsFromEnv } from '@imagemesh/image';
 import {
-  ConfigError,
   type Env,
   type EnvDoc,
   envChoice,
@@ -13,6 +12,7 @@ import {
   LOG_LEVELS,
   type LogLevel,
 } from '@imagemesh/observe';
+import { checkStoreUrl } from '@imagemesh/store';
 
 export interface ReplicaConfig {
   readonly host: string;
@@ -47,11 +47,7 @@ export function readReplicaConfig(env: Env, kind: 'resize' | 'filter'): ReplicaC
     form: 'host:port',
   });
   const storeUrl = envString(env, 'STORE_URL', { default: '' });
-  if (storeUrl !== '' && !storeUrl.startsWith('file:')) {
-    throw new ConfigError(
-      `STORE_URL: "${storeUrl}" is not understood; the form is file:<folder>; default none`,
-    );
-  }
+  if (storeUrl !== '') checkStoreUrl(storeUrl);
   return {
     host: envString(env, 'HOST', { default: '127.0.0.1' }),
     port: envInt(env, 'PORT', { default: 0, min: 0, max: 65535 }),
@@ -100,7 +96,7 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
   {
     name: 'STORE_URL',
     default: '',
-    doc: 'The store shared with the gateway, file:<folder>; without it no blobs.',
+    doc: 'The store shared with the gateway, file:<folder> or s3://<bucket>/<prefix>; without it only bytes in the call.',
   },
   {
     name: 'SLOTS',

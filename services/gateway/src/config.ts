@@ -14,7 +14,7 @@ import {
   LOG_LEVELS,
   type LogLevel,
 } from '@imagemesh/observe';
-import type { UploadLimits } from '@imagemesh/store';
+import { checkStoreUrl, type UploadLimits } from '@imagemesh/store';
 import { type Retention, readRetention, retentionEnvDocs } from './retention.ts';
 
 export interface Config {
@@ -100,11 +100,7 @@ export function readConfig(env: Env): Config {
       item: address,
       form: 'a comma-separated list of host:port',
     }),
-    storeUrl: envString(env, 'STORE_URL', {
-      default: `file:${dataDir}/store`,
-      pattern: /^(?:file|s3):./,
-      form: 'file:<folder>',
-    }),
+    storeUrl: envString(env, 'STORE_URL', { default: `file:${dataDir}/store` }),
     retention: readRetention(env),
     natsUrl: envString(env, 'NATS_URL', { default: '' }),
     natsReplicas: envInt(env, 'NATS_REPLICAS', { default: 1, min: 1, max: 5 }),
@@ -144,6 +140,7 @@ export function readConfig(env: Env): Config {
       stallTimeoutMs: envInt(env, 'STALL_TIMEOUT_MS', { default: 60_000, min: 100, max: 3_600_000 }),
     },
   };
+  checkStoreUrl(config.storeUrl);
   if (config.balancerAddresses.length === 0) {
     throw new ConfigError(
       'BALANCER_ADDRESSES names no balancer; expected a comma-separated list of host:port',
@@ -170,7 +167,11 @@ export const envDocs: readonly EnvDoc[] = [
     doc: 'The balancers, host:port, comma-separated; a DNS name stands for every host it resolves to, asked anew every 5 s.',
   },
   { name: 'DATA_DIR', default: '.imagemesh', doc: 'Folder for data, where STORE_URL names none.' },
-  { name: 'STORE_URL', default: 'file:<DATA_DIR>/store', doc: 'Where images are stored.' },
+  {
+    name: 'STORE_URL',
+    default: 'file:<DATA_DIR>/store',
+    doc: 'Where images are stored: file:<folder>, or s3://<bucket>/<prefix>?endpoint=<url>&region=<region>.',
+  },
   ...retentionEnvDocs,
   { name: 'NATS_URL', default: '', doc: 'The NATS server; without one there are no jobs and no events.' },
   {
