@@ -67,6 +67,8 @@ export const ERROR_REASONS = {
   API_KEY_INVALID: 'unauthenticated',
   API_KEY_EXPIRED: 'unauthenticated',
   SCOPE_MISSING: 'permission_denied',
+  SIGNATURE_INVALID: 'permission_denied',
+  SIGNATURE_EXPIRED: 'permission_denied',
   IMAGE_NOT_FOUND: 'not_found',
   JOB_NOT_FOUND: 'not_found',
   UPLOAD_NOT_FOUND: 'not_found',

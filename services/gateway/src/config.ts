@@ -40,8 +40,20 @@ export interface Config {
   /** Limits on bytes, pixels, sides and operations. */
   readonly imageLimits: ImageLimits;
   readonly uploads: UploadLimits;
+  readonly urls: UrlSettings;
   readonly calls: CallLimits;
   readonly connections: ConnectionLimits;
+}
+
+export interface UrlSettings {
+  /** The file of keys that sign URLs; empty: none. */
+  readonly signingKeysFile: string;
+  /** Whether URLs need no signature. */
+  readonly allowsUnsafe: boolean;
+  /** The file of named presets; empty: none. */
+  readonly presetsFile: string;
+  /** Memory for results of URLs. */
+  readonly resultCacheBytes: number;
 }
 
 export interface CallLimits {
@@ -116,6 +128,12 @@ export function readConfig(env: Env): Config {
       maxOpen: envInt(env, 'MAX_UPLOADS', { default: 64, min: 1, max: 10_000 }),
       maxBytes: envBytes(env, 'MAX_UPLOAD_BYTES', { default: 1024 * mebibyte, min: mebibyte }),
       ttlMs: envInt(env, 'UPLOAD_TTL_MS', { default: 6 * 3_600_000, min: 1000, max: 7 * 24 * 3_600_000 }),
+    },
+    urls: {
+      signingKeysFile: envString(env, 'SIGNING_KEYS_FILE', { default: '' }),
+      allowsUnsafe: envBoolean(env, 'ALLOW_UNSAFE_URLS', { default: false }),
+      presetsFile: envString(env, 'PRESETS_FILE', { default: '' }),
+      resultCacheBytes: envBytes(env, 'RESULT_CACHE_BYTES', { default: 64 * mebibyte, min: 0 }),
     },
     calls: {
       defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 100, max: 3_600_000 }),
@@ -215,6 +233,18 @@ export const envDocs: readonly EnvDoc[] = [
     doc: 'What the images of all running calls may take decoded, as their headers tell.',
   },
   { name: 'MAX_CALLS', default: '1024', doc: 'Calls at once.' },
+  {
+    name: 'SIGNING_KEYS_FILE',
+    default: '',
+    doc: 'The keys that sign URLs of results, one a line: id, secret in hexadecimal, owner.',
+  },
+  {
+    name: 'ALLOW_UNSAFE_URLS',
+    default: 'false',
+    doc: 'Allows URLs of results with "unsafe" for a signature.',
+  },
+  { name: 'PRESETS_FILE', default: '', doc: 'Named presets, one a line: name, operations.' },
+  { name: 'RESULT_CACHE_BYTES', default: '64MiB', doc: 'Memory for results of URLs.' },
   { name: 'MAX_UPLOADS', default: '64', doc: 'Unfinished resumable uploads of each owner.' },
   { name: 'MAX_UPLOAD_BYTES', default: '1GiB', doc: 'Bytes that those may have together.' },
   { name: 'UPLOAD_TTL_MS', default: '21600000', doc: 'Time for a resumable upload, from its start.' },

@@ -47,6 +47,7 @@ import { createRunOnce, resultBucket } from './jobs/run-once.ts';
 import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
 import { createMeters, meterFront } from './meters.ts';
+import { readPresets } from './presets.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
 import { imagesRoute } from './rest/images.ts';
@@ -54,7 +55,11 @@ import { createRest } from './rest/index.ts';
 import { jobRoutes } from './rest/job-routes.ts';
 import { createJobRoutes } from './rest/jobs.ts';
 import { pageRoutes } from './rest/page.ts';
+import { signedImagesRoute } from './rest/signed-images.ts';
+import { createCheckSignature, readSigningKeys } from './rest/signing.ts';
+import { transformRoute } from './rest/transform.ts';
 import { uploadRoute } from './rest/upload.ts';
+import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
 import { createRpcs, services } from './rpc/index.ts';
 import { contextWith } from './rpc/on-connect.ts';
@@ -149,10 +154,25 @@ export async function startGateway(config: Config): Promise<RunningService> {
     },
   });
   const health = createHealth(services.map(({ typeName }) => typeName));
+  const { signingKeysFile, presetsFile } = config.urls;
+  const findPreset = presetsFile === '' ? () => undefined : await readPresets(presetsFile);
   const rest = createRest({
     routes: [
       uploadRoute(storeImage),
       imagesRoute(claims, store),
+      transformRoute({ transforms, store, findPreset }),
+      signedImagesRoute({
+        transforms,
+        store,
+        cache: createResultCache(config.urls.resultCacheBytes),
+        checkSignature: createCheckSignature({
+          keys: signingKeysFile === '' ? [] : await readSigningKeys(signingKeysFile),
+          allowsUnsafe: config.urls.allowsUnsafe,
+          now: Date.now,
+        }),
+        findPreset,
+        now: Date.now,
+      }),
       ...jobRoutes(createJobRoutes(jobs), storeImage),
       ...(await pageRoutes(config.webDir)),
     ],

@@ -3,15 +3,7 @@
  * and of Output, by their names in the proto files. What the API gains there, the forms gain. A name that both have is
  * the operation's; with "output." before it, any is the output's.
  */
-import {
-  create,
-  type DescField,
-  fromJson,
-  getOption,
-  type JsonObject,
-  type JsonValue,
-  ScalarType,
-} from '@bufbuild/protobuf';
+import { create, type DescField, fromJson, getOption, type JsonObject } from '@bufbuild/protobuf';
 import {
   type CreateJobRequest,
   CreateJobRequestSchema,
@@ -22,6 +14,7 @@ import {
   WorkerKind,
 } from '@imagemesh/api';
 import { invalidField, validateMessage } from '@imagemesh/rpc';
+import { readFieldText } from '../syntax/field-text.ts';
 
 export type FormKind = 'resize' | 'crop' | 'filter';
 
@@ -46,8 +39,8 @@ export function formToJob(kind: FormKind, fields: ReadonlyMap<string, string>): 
     const part = member.message.fields.find((field) => field.name === name);
     const bare = name.startsWith(outputPrefix) ? name.slice(outputPrefix.length) : name;
     const outputPart = OutputSchema.fields.find((field) => field.name === bare);
-    if (part !== undefined) operation[name] = toJsonValue(part, name, text);
-    else if (outputPart !== undefined) output[bare] = toJsonValue(outputPart, name, text);
+    if (part !== undefined) operation[name] = readFieldText(part, name, text);
+    else if (outputPart !== undefined) output[bare] = readFieldText(outputPart, name, text);
     else if (!ownFields.has(name) || (name === 'filter' && kind !== 'filter')) {
       throw invalidField(name, `is not known; known are ${knownFields(member.message.fields, kind)}`);
     }
@@ -87,63 +80,6 @@ function operationOf(kind: FormKind, filter: string | undefined): MessageField {
 function isFilter({ message }: MessageField): boolean {
   const { workers } = getOption(message, operationOptions);
   return workers.length === 1 && workers[0] === WorkerKind.FILTER;
-}
-
-function toJsonValue(field: DescField, name: string, text: string): JsonValue {
-  const trimmed = text.trim();
-  switch (field.fieldKind) {
-    case 'enum':
-      return enumName(field, name, trimmed);
-    case 'list':
-      return trimmed.split(',').map((item) => listItem(field, name, item.trim()));
-    case 'scalar':
-      return scalar(field.scalar, name, trimmed);
-    case 'message':
-    case 'map':
-      throw invalidField(name, 'cannot be given in a form');
-    default:
-      return field satisfies never;
-  }
-}
-
-/** Lists are written with commas. */
-function listItem(field: DescField & { readonly fieldKind: 'list' }, name: string, text: string): JsonValue {
-  return field.listKind === 'scalar' ? scalar(field.scalar, name, text) : enumName(field, name, text);
-}
-
-/** "cover" for FIT_COVER, "420" for CHROMA_SUBSAMPLING_420, "jpg" for FORMAT_JPEG; the full name does too. */
-function enumName(field: DescField, name: string, text: string): string {
-  if (field.enum === undefined) throw invalidField(name, 'cannot be given in a form');
-  const wanted = text.toUpperCase().replaceAll('-', '_').replace(/^JPG$/, 'JPEG');
-  const prefix = field.enum.values.find(({ number }) => number === 0)?.name.replace(/UNSPECIFIED$/, '') ?? '';
-  const values = field.enum.values
-    .filter(({ number }) => number !== 0)
-    .map((value) => ({ full: value.name, short: value.name.replace(prefix, '') }));
-  const found = values.find(({ full, short }) => full === wanted || short === wanted);
-  if (found !== undefined) return found.full;
-  throw invalidField(name, `must be one of ${values.map(({ short }) => short.toLowerCase()).join(', ')}`);
-}
-
-function scalar(type: ScalarType, name: string, text: string): JsonValue {
-  switch (type) {
-    case ScalarType.BOOL: {
-      if (/^(true|1|on|yes)$/i.test(text)) return true;
-      if (/^(false|0|off|no)$/i.test(text)) return false;
-      throw invalidField(name, 'must be true or false');
-    }
-    case ScalarType.STRING:
-      return text;
-    case ScalarType.DOUBLE:
-    case ScalarType.FLOAT: {
-      const number = Number(text);
-      if (!Number.isFinite(number)) throw invalidField(name, 'must be a number');
-      return number;
-    }
-    default: {
-      if (!/^[+-]?\d{1,9}$/.test(text)) throw invalidField(name, 'must be a whole number');
-      return Number(text);
-    }
-  }
 }
 
 function knownFields(fields: readonly DescField[], kind: FormKind): string {

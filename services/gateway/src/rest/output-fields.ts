@@ -1,0 +1,42 @@
+/** How a result is encoded, as the parameters of a URL say: the fields of Output by their names, beside `ops`. */
+import { clone, create, fromJson, type JsonObject } from '@bufbuild/protobuf';
+import { Format, type Output, OutputSchema } from '@imagemesh/api';
+import { invalidField, validateMessage } from '@imagemesh/rpc';
+import { readFieldText } from '../syntax/field-text.ts';
+import { acceptedFormats } from './accept.ts';
+
+/** INVALID_REQUEST that names the parameter. Empty ones count as not given. */
+export function readOutputFields(fields: Iterable<readonly [string, string]>): Output | undefined {
+  const output: JsonObject = Object.create(null);
+  for (const [name, text] of fields) {
+    if (text.trim() === '') continue;
+    const field = OutputSchema.fields.find((candidate) => candidate.name === name);
+    if (field === undefined) {
+      const known = ['ops', ...OutputSchema.fields.map((candidate) => candidate.name)].join(', ');
+      throw invalidField(name, `is not known; known are ${known}`);
+    }
+    output[name] = readFieldText(field, name, text);
+  }
+  if (Object.keys(output).length === 0) return undefined;
+  const message = fromJson(OutputSchema, output);
+  validateMessage(OutputSchema, message);
+  return message;
+}
+
+/** The first with what the second says over it. */
+export function mergeOutput(base: Output | undefined, over: Output | undefined): Output {
+  const merged = base === undefined ? create(OutputSchema) : clone(OutputSchema, base);
+  if (over === undefined) return merged;
+  for (const [name, value] of Object.entries(over)) {
+    const isGiven =
+      value !== undefined && value !== Format.UNSPECIFIED && !(Array.isArray(value) && value.length === 0);
+    if (isGiven) Object.assign(merged, { [name]: value });
+  }
+  return merged;
+}
+
+/** With FORMAT_AUTO resolved to what the client takes, unless the request names that itself. */
+export function withAccepted(output: Output, accept: string | undefined): Output {
+  if (output.format !== Format.AUTO || output.accept.length > 0) return output;
+  return Object.assign(clone(OutputSchema, output), { accept: [...acceptedFormats(accept)] });
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { createCheckSignature, parseSigningKeys, signPath } from './signing.ts';
+
+const secret = (digit: string) => digit.repeat(64);
+const keys = parseSigningKeys(`# keys\nold ${secret('a')} alice # till May\n\nnew ${secret('b')}\n`, 'keys');
+const [old, young] = keys;
+if (old === undefined || young === undefined) throw new Error('two keys were given');
+const rest = `/resize:10x10/${'0'.repeat(64)}.webp`;
+let nowMs = 1_000_000;
+const check = createCheckSignature({ keys, allowsUnsafe: false, now: () => nowMs });
+
+describe('a signature', () => {
+  it('is good for its path, under each key, for the owner of the key', () => {
+    expect(check(signPath(old, rest), rest)).toEqual({ owner: 'alice', expireMs: undefined });
+    expect(check(signPath(young, rest), rest)).toEqual({ owner: 'anonymous', expireMs: undefined });
+  });
+
+  it('is good until it expires', () => {
+    const signature = signPath(old, rest, 1001);
+    expect(check(signature, rest)).toEqual({ owner: 'alice', expireMs: 1_001_000 });
+    nowMs = 1_001_000;
+    expect(() => check(signature, rest)).toThrow('expired');
+    nowMs = 1_000_000;
+  });
+
+  it('is no good for anything else', () => {
+    const signature = signPath(old, rest, 1001);
+    const [id, expiry, mac] = signature.split('.');
+    for (const [forged, path] of [
+      [signature, rest.replace('10x10', '10x11')],
+      [`${id}.9999.${mac}`, rest],
+      [`${id}.${mac}`, rest],
+      [`new.${expiry}.${mac}`, rest],
+      [`constructor.${expiry}.${mac}`, rest],
+      [signature.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')), rest],
+      [signature.slice(0, -1), rest],
+      ['unsafe', rest],
+      ['', rest],
+    ] as const) {
+      expect(() => check(forged, path), forged).toThrow(
+        expect.objectContaining({ reason: 'SIGNATURE_INVALID' }),
+      );
+    }
+    // The last digit of base64url has bits to spare; only the one that was signed counts for a cache, all are the same path.
+    expect(check(signature, rest).owner).toBe('alice');
+  });
+
+  it('is the same elsewhere: HMAC-SHA256 of key, expiry and path', () => {
+    expect(signPath(old, '/x', 5)).toMatch(/^old\.5\.[A-Za-z0-9_-]{43}$/);
+  });
+
+  it('may be left out where that is allowed', () => {
+    const open = createCheckSignature({ keys: [], allowsUnsafe: true, now: () => nowMs });
+    expect(open('unsafe', rest)).toEqual({ owner: 'anonymous', expireMs: undefined });
+  });
+});
+
+it.each([
+  ['a', 'keys:1: the secret'],
+  [`a ${secret('a')}\na ${secret('b')}`, 'keys:2: the id a is there already'],
+  [`a ${secret('a').slice(2)}`, 'keys:1: the secret must be 32 bytes or more'],
+  [`unsafe ${secret('a')}`, 'keys:1: "unsafe" is no id'],
+  [`a ${secret('a')} ../x`, 'keys:1: "../x" is no owner'],
+  [`a ${secret('a')} b c`, 'keys:1: a line has'],
+])('refuses the file of keys %#, and names the line', (text, message) => {
+  expect(() => parseSigningKeys(text, 'keys')).toThrow(message);
+});
