@@ -9,6 +9,9 @@ const ssr = {
   },
 };
 
+/** The default, a second, is little on two cores that a test shares with a whole mesh. */
+const expectOptions = { poll: { timeout: 15_000, interval: 20 } };
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line-reporter.ts'],
@@ -26,6 +29,7 @@ export default defineConfig({
           ],
           exclude: ['**/*.{mesh,slow}.test.ts', '**/node_modules/**', '**/dist/**'],
           pool: 'forks',
+          expect: expectOptions,
           testTimeout: 30_000,
           hookTimeout: 15_000,
         },
@@ -42,6 +46,7 @@ export default defineConfig({
           ],
           exclude: ['**/node_modules/**', '**/dist/**'],
           pool: 'forks',
+          expect: expectOptions,
           // One mesh at a time: each is six processes, and two cores are shared.
           fileParallelism: false,
           testTimeout: 60_000,
@@ -61,6 +66,7 @@ export default defineConfig({
           ],
           exclude: ['**/node_modules/**', '**/dist/**'],
           pool: 'forks',
+          expect: expectOptions,
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 60_000,

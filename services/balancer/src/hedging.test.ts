@@ -43,7 +43,7 @@ it('lets no call wait for a replica that accepts and never answers, and gives it
   const { hole: listed } = await list();
   expect(listed?.lastError).toMatch(/^no answer in \d+ ms, expected in \d+$/);
   expect(Number(listed?.failed)).toBe(hole.begun);
-  expect(listed?.speed).toBeLessThan(0.3);
+  expect(listed?.speed).toBeLessThan(0.5);
 });
 
 it('takes the answer of the first replica if that is there first', async () => {
