@@ -173,7 +173,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
         findPreset,
         now: Date.now,
       }),
-      ...jobRoutes(createJobRoutes(jobs), storeImage),
+      ...jobRoutes(createJobRoutes(jobs, findPreset), storeImage),
       ...(await pageRoutes(config.webDir)),
     ],
     enter: enterHttp,

@@ -11,7 +11,7 @@ export type TakeFile = (bytes: AsyncIterable<Uint8Array>, filename: string | und
 const maxFields = 64;
 const maxFieldBytes = 4096;
 const maxJsonBytes = 64 * 1024;
-const maxFilenameChars = 255;
+export const maxFilenameChars = 255;
 
 /** The fields by name. A file is taken in the field `image` only, once; others are an error. */
 export async function readForm(

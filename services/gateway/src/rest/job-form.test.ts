@@ -1,7 +1,15 @@
 import { getOption, toJson } from '@bufbuild/protobuf';
-import { CreateJobRequestSchema, OperationSchema, OutputSchema, operation, WorkerKind } from '@imagemesh/api';
+import {
+  CreateJobRequestSchema,
+  Format,
+  OperationSchema,
+  OutputSchema,
+  operation,
+  WorkerKind,
+} from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import { expect, test } from 'vitest';
+import { parseOperations } from '../syntax/parse-operations.ts';
 import { type FormKind, formToJob } from './job-form.ts';
 
 const image = 'ab'.repeat(32);
@@ -150,7 +158,7 @@ test('what is wrong is named', () => {
     'fit: must be one of fill, cover',
   );
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(
-    'colour: is not known; known are image, request_id, width',
+    'colour: is not known; known are image, preset, request_id, width',
   );
   expect(violation('crop', { image, left: '1', gravity: 'top' })).toContain('only one of');
   expect(violation('filter', { image, filter: 'convolve', kernel: '1,two' })).toContain(
@@ -161,4 +169,27 @@ test('what is wrong is named', () => {
   expect(violation('filter', { image, filter: 'blur', size: '4' })).toContain('size: must be odd');
   expect(violation('filter', { image, filter: 'blur', quality: '1000' })).toContain('quality');
   expect(violation('filter', { image, filter: 'blur', request_id: 'no good' })).toContain('request_id');
+});
+
+test('a preset stands alone or follows the operation of the form, whose output counts over its own', () => {
+  const thumb = parseOperations('resize:10x10,cover/output:webp,quality=70');
+  const find = (name: string) => (name === 'thumb' ? thumb : undefined);
+  const stepsOf = (kind: FormKind, fields: Record<string, string>) => {
+    const job = formToJob(kind, new Map(Object.entries({ image, preset: 'thumb', ...fields })), find);
+    const [variant] = job.variants;
+    return [
+      variant?.operations.map(({ operation }) => operation.case),
+      variant?.output?.format,
+      variant?.output?.quality,
+    ];
+  };
+  expect(stepsOf('filter', {})).toEqual([['resize'], Format.WEBP, 70]);
+  expect(stepsOf('resize', {})).toEqual([['resize'], Format.WEBP, 70]);
+  expect(stepsOf('crop', { width: '5', quality: '50' })).toEqual([['crop', 'resize'], Format.WEBP, 50]);
+  expect(stepsOf('filter', { filter: 'invert', format: 'png' })).toEqual([
+    ['invert', 'resize'],
+    Format.PNG,
+    70,
+  ]);
+  expect(() => stepsOf('filter', { preset: 'constructor' })).toThrow('preset: is no preset of this mesh');
 });

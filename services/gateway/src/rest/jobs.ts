@@ -4,6 +4,7 @@ import type { Job } from '@imagemesh/api';
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import type { JobCall, Jobs } from '../jobs/jobs.ts';
 import { stateName } from '../jobs/transitions.ts';
+import type { FindPreset } from '../syntax/parse-operations.ts';
 import { formatName } from './format-name.ts';
 import { type FormKind, formToJob } from './job-form.ts';
 
@@ -46,9 +47,9 @@ export interface JobResultView {
   readonly size_bytes: number;
 }
 
-export function createJobRoutes(jobs: Jobs): JobRoutes {
+export function createJobRoutes(jobs: Jobs, findPreset?: FindPreset): JobRoutes {
   const createJob = async (call: JobCall, kind: FormKind, fields: ReadonlyMap<string, string>) =>
-    jobs.create(call, formToJob(kind, fields));
+    jobs.create(call, formToJob(kind, fields, findPreset));
   return {
     async post(call, kind, fields) {
       const { id, state } = await createJob(call, kind, fields).catch(rethrowForForm);

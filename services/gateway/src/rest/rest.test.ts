@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -123,6 +124,26 @@ function form(fields: Record<string, string | Blob>): FormData {
 }
 
 describe('POST /upload and GET /images/{id}', () => {
+  it('checks the digest that a raw body comes with, and keeps nothing of another', async () => {
+    const digest = createHash('sha256').update(png).digest('base64');
+    const upload = (header: string, body: Body = png) =>
+      fetch(`${base}/upload?filename=a.png`, { method: 'POST', body, headers: { 'content-digest': header } });
+    const stored = await upload(`sha-256=:${digest}:`);
+    expect(await jsonOf(stored)).toMatchObject({ filename: 'a.png' });
+    const wrong = Buffer.alloc(32).toString('base64');
+    expect(await errorOf(await upload(`sha-256=:${wrong}:`))).toMatchObject({
+      status: 400,
+      reason: 'DIGEST_MISMATCH',
+    });
+    expect(await errorOf(await upload('sha-256=1'))).toMatchObject({
+      status: 400,
+      reason: 'INVALID_REQUEST',
+    });
+    const inForm = await upload(`sha-256=:${digest}:`, form({ image: new Blob([png]) }));
+    expect(await errorOf(inForm)).toMatchObject({ status: 400, reason: 'INVALID_REQUEST' });
+    expect(await readdir(join(folder, 'store/incoming'))).toEqual([]);
+  });
+
   it('takes a raw body or a form, and gives the same bytes back', async () => {
     const raw = await fetch(`${base}/upload`, { method: 'POST', body: png });
     expect(raw.status).toBe(201);

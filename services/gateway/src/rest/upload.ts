@@ -1,9 +1,13 @@
-/** POST /upload: stores an image, from a multipart form's field `image` or as the raw body. */
+/**
+ * POST /upload: stores an image, from a multipart form's field `image` or as the raw body, which `Content-Digest` and
+ * `?filename=` may go with.
+ */
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Image } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 import type { StoreImage } from '../store-image.ts';
-import { mediaType, readForm } from './form.ts';
+import { readContentDigest } from './content-digest.ts';
+import { maxFilenameChars, mediaType, readForm } from './form.ts';
 import { formatName } from './format-name.ts';
 import { type Route, sendJson } from './route.ts';
 
@@ -14,9 +18,11 @@ export function uploadRoute(storeImage: StoreImage): Route {
     name: '/upload',
     access: 'upload',
     async serve(call) {
-      const { request, response, signal } = call;
+      const { request, response, signal, url } = call;
+      const sha256 = readContentDigest(request.headers['content-digest']);
       let image: Image | undefined;
       if (mediaType(request) === 'multipart/form-data') {
+        if (sha256 !== undefined) throw invalidField('content-digest', 'is for raw bodies, not for forms');
         await readForm(request, signal, async (bytes, filename) => {
           image = await storeImage(call, bytes, { filename });
           return image.id;
@@ -26,6 +32,8 @@ export function uploadRoute(storeImage: StoreImage): Route {
         const length = Number(request.headers['content-length'] ?? Number.NaN);
         image = await storeImage(call, request.iterator({ destroyOnReturn: false }), {
           ...(Number.isSafeInteger(length) && { sizeBytes: length }),
+          sha256,
+          filename: url.searchParams.get('filename')?.slice(0, maxFilenameChars),
         });
       }
       sendJson(response, 201, toJson(image), { location: `/images/${image.id}` });
