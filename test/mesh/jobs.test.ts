@@ -34,12 +34,16 @@ async function finished(jobId: string) {
   return job;
 }
 
-/** Keeps every event published under a subject from now on. */
-async function subscribeEvents(subject: string) {
+const finalEvents = /^imagemesh\.events\.job\.(?:completed|failed|cancelled)\./;
+
+/** Keeps every event published under such a subject from now on. */
+async function subscribeEvents(wanted: RegExp) {
   const connection = await connect({ servers: mesh.natsUrl });
   const received: { subject: string; event: ReturnType<typeof JSON.parse> }[] = [];
-  connection.subscribe(subject, {
-    callback: (_error, message) => received.push({ subject: message.subject, event: message.json() }),
+  connection.subscribe('imagemesh.events.>', {
+    callback: (_error, message) => {
+      if (wanted.test(message.subject)) received.push({ subject: message.subject, event: message.json() });
+    },
   });
   await connection.flush();
   return { received, close: () => connection.close() };
@@ -47,7 +51,7 @@ async function subscribeEvents(subject: string) {
 
 describe('a job', () => {
   it('answers at once, reports progress, stores its results and ends in exactly one event', async () => {
-    const events = await subscribeEvents('imagemesh.events.job.>');
+    const events = await subscribeEvents(finalEvents);
     const { job } = await jobs.createJob({
       source: inline(picture),
       labels: { album: 'summer' },
@@ -123,7 +127,7 @@ describe('a job', () => {
   });
 
   it('fails with the reason, in one event, when the image is damaged', async () => {
-    const events = await subscribeEvents('imagemesh.events.job.>');
+    const events = await subscribeEvents(finalEvents);
     const { job } = await jobs.createJob({
       source: inline(picture.subarray(0, picture.byteLength - 200)),
       variants: [{ operations: [{ operation: { case: 'resize', value: { width: 10 } } }] }],

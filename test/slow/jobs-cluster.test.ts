@@ -82,7 +82,7 @@ it('every job ends once though the server that leads the queue is killed', async
   await persistently(() =>
     ask(async ({ streams }) => {
       const { state, config } = await streams.info('IMAGEMESH_EVENTS', {
-        subjects_filter: 'imagemesh.events.job.>',
+        subjects_filter: 'imagemesh.events.job.completed.>',
       });
       expect(config.num_replicas).toBe(3);
       const events = Object.entries(state.subjects ?? {}).toSorted();

@@ -106,10 +106,9 @@ async function finalEvents(): Promise<Map<string, number>> {
     const { streams } = await connection.jetstreamManager();
     const { state } = await streams.info('IMAGEMESH_EVENTS', { subjects_filter: 'imagemesh.events.job.>' });
     return new Map(
-      Object.entries(state.subjects ?? {}).map(([subject, count]) => [
-        subject.split('.').slice(3).join(' '),
-        count,
-      ]),
+      Object.entries(state.subjects ?? {})
+        .map(([subject, count]) => [subject.split('.').slice(3).join(' '), count] as const)
+        .filter(([name]) => /^(?:completed|failed|cancelled) /.test(name)),
     );
   } finally {
     await connection.close();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseAckSubject } from './ack-subject.ts';
 
 test('reads deliveries and sequence from both forms of the reply subject', () => {
-  const place = { deliveries: 2, sequence: 17 };
+  const place = { deliveries: 2, sequence: 17, consumerSequence: 5 };
   expect(parseAckSubject('$JS.ACK.IMAGEMESH_JOBS.gateway.2.17.5.1700000000000000000.3')).toEqual(place);
   expect(parseAckSubject('$JS.ACK.hub.Hx2.IMAGEMESH_JOBS.gateway.2.17.5.1700000000000000000.3')).toEqual(
     place,

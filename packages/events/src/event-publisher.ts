@@ -1,97 +1,97 @@
-/** Events out: into the stream IMAGEMESH_EVENTS, where they can be replayed for a week. */
+/** Events out: those of jobs and images into the stream IMAGEMESH_EVENTS, those of transforms to whoever listens. */
 import { randomUUID } from 'node:crypto';
 import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { formatTraceparent } from '@imagemesh/observe';
 import { errorDetails } from '@imagemesh/rpc';
-import { DiscardPolicy, type NatsConnection, nanos, RetentionPolicy, StorageType } from 'nats';
-import { eventSubject, toCloudEvent } from './cloud-event.ts';
+import type { NatsConnection } from 'nats';
+import { type EventType, eventSubject, toCloudEvent } from './cloud-event.ts';
+import { ensureEventStream } from './event-stream.ts';
 import { type MessageContext, toHeaders } from './headers.ts';
 import { isConflict } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
-import { ensureStream } from './streams.ts';
 
-export interface MeshEvent<Desc extends DescMessage> extends MessageContext {
-  /** "job", "image" or "transform". */
-  readonly subject: 'job' | 'image' | 'transform';
-  /** "completed", "failed", "uploaded", "deleted". */
-  readonly verb: string;
-  /** Id of what it happened to: 1 to 128 of A-Z a-z 0-9 _ -; another is replaced by a random one. */
-  readonly id: string;
+export interface MeshEvent<Desc extends DescMessage = DescMessage> extends MessageContext {
+  readonly type: EventType;
+  /** What it happened to: the id of a job or an image, the request id of a transform. */
+  readonly subject: string;
+  readonly owner: string;
   readonly schema: Desc;
   readonly data: MessageShape<Desc>;
-  /** At most one event of this verb for this id is ever in the stream; a second is dropped without an error. */
+  /**
+   * Unique among the events of this type, 1 to 128 of A-Z a-z 0-9 _ -: the event's id is made of it, so that one that is
+   * published twice is the same event, which the stream drops within two minutes. Default random.
+   */
+  readonly key?: string;
+  /** At most one event of this type and key is ever in the stream; a second is dropped without an error. */
   readonly once?: boolean;
+  /** When it happened. Default now. */
+  readonly timeMs?: number;
 }
 
 export interface EventPublisher {
   /** Resolves when the stream has it. NATS_UNAVAILABLE; it may be in the stream even so. */
   publish<Desc extends DescMessage>(event: MeshEvent<Desc>): Promise<void>;
-  /** Sends it without waiting; dropped, and counted, when NATS is down. Never throws. */
+  /** Sends it without waiting; dropped, and counted, when NATS is down or late. Never throws. */
   offer<Desc extends DescMessage>(event: MeshEvent<Desc>): void;
 }
 
 export interface EventPublisherOptions {
-  /** CloudEvents source: "/imagemesh/gateway/<id>". */
-  readonly source: string;
   /** Called for each event dropped. */
   readonly onDropped?: () => void;
   readonly now?: () => number;
 }
 
-export const EVENT_STREAM = 'IMAGEMESH_EVENTS';
-/** Limits of the stream; beyond, the oldest events go. */
-export const eventLimits = { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: 256 * 1024 ** 2 };
-
-const duplicateWindowMs = 120_000;
-const idPattern = /^[A-Za-z0-9_-]{1,128}$/;
+/** Events offered that the server has not confirmed to have got; more are dropped. */
+const maxUnconfirmed = 4096;
+const tokenPattern = /^[A-Za-z0-9_-]{1,128}$/;
 
 export function createEventPublisher(
   link: NatsLink,
-  { source, onDropped = () => {}, now = Date.now }: EventPublisherOptions,
+  { onDropped = () => {}, now = Date.now }: EventPublisherOptions = {},
 ): EventPublisher {
   let connection: NatsConnection | undefined;
+  let unconfirmed = 0;
+  let isConfirming = false;
   link.keep(async (made, { replicas }) => {
-    await ensureStream(made, {
-      name: EVENT_STREAM,
-      subjects: ['imagemesh.events.>'],
-      retention: RetentionPolicy.Limits,
-      storage: StorageType.File,
-      discard: DiscardPolicy.Old,
-      max_age: nanos(eventLimits.maxAgeMs),
-      max_bytes: eventLimits.maxBytes,
-      duplicate_window: nanos(duplicateWindowMs),
-      num_replicas: replicas,
-    });
+    await ensureEventStream(made, replicas);
+    if (connection !== made) unconfirmed = 0;
     connection = made;
   });
 
   function encode<Desc extends DescMessage>(event: MeshEvent<Desc>) {
-    const { subject, verb, once = false } = event;
-    const subjectId = idPattern.test(event.id) ? event.id : randomUUID();
-    const id = once ? `${subject}.${verb}.${subjectId}` : randomUUID();
-    const body = toCloudEvent({
-      id,
-      source,
-      subject,
-      verb,
-      subjectId,
-      timeMs: now(),
-      traceparent: event.trace && formatTraceparent(event.trace),
-      data: toJson(event.schema, event.data, { registry: errorDetails }),
-    });
-    return { id, subject: eventSubject(subject, verb, subjectId), bytes: Buffer.from(JSON.stringify(body)) };
+    const { bytes, id } = encodeEvent(event, now());
+    const { type, subject, key, once = false } = event;
+    const token = once && key !== undefined ? key : subject;
+    const headers = toHeaders(event);
+    headers.set('Nats-Msg-Id', id);
+    if (once) headers.set('Nats-Expected-Last-Subject-Sequence', '0');
+    return { bytes, headers, to: eventSubject(type, tokenPattern.test(token) ? token : randomUUID()) };
+  }
+
+  /** Asks the server now and then how far it is: one question on the way at a time. */
+  function confirm(on: NatsConnection): void {
+    if (isConfirming) return;
+    isConfirming = true;
+    const asked = unconfirmed;
+    on.flush()
+      .then(
+        () => {
+          if (connection === on) unconfirmed -= asked;
+        },
+        // Lost: counted anew on the next connection.
+        () => {},
+      )
+      .finally(() => {
+        isConfirming = false;
+      });
   }
 
   return {
     async publish(event) {
-      const { id, subject, bytes } = encode(event);
+      const { to, bytes, headers } = encode(event);
       await link.call(async (on) => {
         try {
-          await on.jetstream().publish(subject, bytes, {
-            msgID: id,
-            headers: toHeaders(event),
-            expect: event.once === true ? { lastSubjectSequence: 0 } : {},
-          });
+          await on.jetstream().publish(to, bytes, { headers });
         } catch (error) {
           // Somebody published it before.
           if (event.once !== true || !isConflict(error)) throw error;
@@ -99,17 +99,32 @@ export function createEventPublisher(
       });
     },
     offer(event) {
-      if (!link.isConnected || connection === undefined) return onDropped();
+      if (!link.isConnected || connection === undefined || unconfirmed >= maxUnconfirmed) return onDropped();
       try {
-        const { id, subject, bytes } = encode(event);
-        const headers = toHeaders(event);
-        headers.set('Nats-Msg-Id', id);
-        connection.publish(subject, bytes, { headers });
+        const { to, bytes, headers } = encode(event);
+        connection.publish(to, bytes, { headers });
+        unconfirmed += 1;
+        confirm(connection);
       } catch {
         onDropped();
       }
     },
   };
+}
+
+/** The event as it is published, and its id. */
+export function encodeEvent<Desc extends DescMessage>(
+  event: MeshEvent<Desc>,
+  nowMs: number,
+): { readonly id: string; readonly bytes: Buffer } {
+  const { type, subject, owner, key, timeMs = nowMs, trace, schema, data } = event;
+  const id = key === undefined ? randomUUID() : `${type.slice('imagemesh.'.length)}.${key}`;
+  const cloudEvent = toCloudEvent({
+    ...{ id, type, subject, owner, timeMs },
+    traceparent: trace && formatTraceparent(trace),
+    data: toJson(schema, data, { registry: errorDetails }),
+  });
+  return { id, bytes: Buffer.from(JSON.stringify(cloudEvent)) };
 }
 
 /** Where no NATS is configured: nobody listens. */

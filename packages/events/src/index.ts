@@ -1,14 +1,20 @@
 /** NATS: the connection, the queue of jobs, and events as CloudEvents. */
-export { type CloudEvent, type CloudEventParts, eventSubject, toCloudEvent } from './cloud-event.ts';
+export { type CloudEvent, EVENT_TYPES, type EventType, isEventType } from './cloud-event.ts';
+export {
+  createEventFeed,
+  type EventFeed,
+  type EventFeedOptions,
+  type EventQuery,
+  type FedEvent,
+} from './event-feed.ts';
 export {
   createEventPublisher,
   createNoEvents,
-  EVENT_STREAM,
   type EventPublisher,
   type EventPublisherOptions,
-  eventLimits,
   type MeshEvent,
 } from './event-publisher.ts';
+export { EVENT_STREAM } from './event-stream.ts';
 export type { MessageContext } from './headers.ts';
 export {
   createJobQueue,

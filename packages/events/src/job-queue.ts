@@ -126,7 +126,8 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       link.call(async (connection) => connection.publish(message.reply ?? '', '+WPI')).catch(() => {});
     }, heartbeatMs);
     try {
-      const settlement = await handler({ jobId, ...place, ...fromHeaders(message.headers) });
+      const { sequence, deliveries } = place;
+      const settlement = await handler({ jobId, sequence, deliveries, ...fromHeaders(message.headers) });
       switch (settlement.kind) {
         case 'done':
           return await settle(message, '+ACK');

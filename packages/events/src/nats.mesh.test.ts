@@ -6,7 +6,8 @@ import { createLogger, newTrace } from '@imagemesh/observe';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createEventPublisher, EVENT_STREAM } from './event-publisher.ts';
+import { createEventPublisher } from './event-publisher.ts';
+import { EVENT_STREAM } from './event-stream.ts';
 import type { MessageContext } from './headers.ts';
 import { createJobQueue, type JobDelivery, type JobQueue, type Settlement } from './job-queue.ts';
 import type { Priority } from './job-subjects.ts';
@@ -235,14 +236,20 @@ test('a stream deleted under the mesh is made again by the next call', async () 
 test('without a server a call fails within a second, and succeeds once there is one', async () => {
   await server.kill();
   const queue = createJobQueue(link);
-  const events = createEventPublisher(link, { source: '/imagemesh/gateway/a' });
+  const events = createEventPublisher(link);
   await until(() => !link.isConnected);
   for (const call of [() => put(queue, 'job-1', context), () => queue.checkReachable()]) {
     const began = Date.now();
     await expect(call()).rejects.toMatchObject({ reason: 'NATS_UNAVAILABLE', code: 'unavailable' });
     expect(Date.now() - began).toBeLessThan(1000);
   }
-  events.offer({ subject: 'job', verb: 'x', id: 'a', schema: JobEventSchema, data: create(JobEventSchema) });
+  events.offer({
+    type: 'imagemesh.job.started',
+    subject: 'a',
+    owner: 'anonymous',
+    schema: JobEventSchema,
+    data: create(JobEventSchema),
+  });
   await server.restart();
   await until(() => link.isConnected, 3000);
   await put(queue, 'job-1', context);
@@ -278,15 +285,15 @@ test('closing while the server cannot be reached ends soon', async () => {
 test('an event is a CloudEvent in the stream; one that may be there once is there once', async () => {
   const dropped: number[] = [];
   const events = createEventPublisher(link, {
-    source: '/imagemesh/gateway/a',
     onDropped: () => dropped.push(1),
     now: () => 1_700_000_000_000,
   });
-  const other = createEventPublisher(link, { source: '/imagemesh/gateway/b' });
+  const other = createEventPublisher(link);
   const event = {
-    subject: 'job',
-    verb: 'completed',
-    id: 'job-1',
+    type: 'imagemesh.job.completed',
+    subject: 'job-1',
+    owner: 'alice',
+    key: 'job-1',
     schema: JobEventSchema,
     data: create(JobEventSchema, { jobId: 'job-1', durationMs: 12 }),
     once: true,
@@ -295,7 +302,7 @@ test('an event is a CloudEvent in the stream; one that may be there once is ther
   await events.publish(event);
   await events.publish(event);
   await other.publish(event);
-  events.offer({ ...event, id: 'no good id!', once: false });
+  events.offer({ ...event, subject: 'no good id!', key: 'another', once: false });
   await until(async () => (await count()) === 2);
   expect(dropped).toEqual([]);
   const connection = await connect({ servers: server.url });
@@ -309,8 +316,9 @@ test('an event is a CloudEvent in the stream; one that may be there once is ther
       specversion: '1.0',
       id: 'job.completed.job-1',
       type: 'imagemesh.job.completed',
-      source: '/imagemesh/gateway/a',
+      source: '/imagemesh',
       subject: 'job-1',
+      owner: 'alice',
       time: '2023-11-14T22:13:20.000Z',
       data: { jobId: 'job-1', durationMs: 12 },
     });

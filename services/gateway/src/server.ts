@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { OperationSchema, TransformRequestSchema } from '@imagemesh/api';
 import {
   connectNats,
+  createEventFeed,
   createEventPublisher,
   createJobQueue,
   createNoEvents,
@@ -90,6 +91,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const budgetOf = createConnectionBudgets(budget, calls.connectionBytesMax);
   const enterHttp = createEnterHttp(enter, budgetOf);
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
+  const eventFeed = link && createEventFeed(link, { maxFollowers: calls.maxWatchers });
   const addresses = createAddresses(config.balancerAddresses, { log });
   const upstream = createUpstream({ addresses, log });
   const balancers = createBalancers(addresses);
@@ -138,6 +140,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     claims,
     store,
     events,
+    eventFeed,
     balancers,
     feed,
     jobs,
@@ -232,6 +235,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       isStopping = true;
       health.shutdown();
       feed.close();
+      eventFeed?.close();
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
       keyring?.close();
@@ -262,7 +266,7 @@ function openEvents(
   const link = connectNats({ url: natsUrl, name: gatewayId, log, replicas });
   return {
     link,
-    events: createEventPublisher(link, { source: `/imagemesh/gateway/${gatewayId}`, onDropped }),
+    events: createEventPublisher(link, { onDropped }),
   };
 }
 

@@ -89,9 +89,9 @@ export function createStoreImage(parts: StoreImageParts): StoreImage {
       }),
     );
     events.offer({
-      subject: 'image',
-      verb: 'uploaded',
-      id,
+      type: 'imagemesh.image.uploaded',
+      subject: id,
+      owner: call.owner,
       schema: ImageEventSchema,
       data: create(ImageEventSchema, { image }),
       trace: call.trace,

@@ -45,9 +45,9 @@ export function createTransforms(parts: TransformParts): Transforms {
       meters.transferred('in', source.sizeBytes);
       meters.transferred('out', result.sizeBytes);
       events.offer({
-        subject: 'transform',
-        verb: 'completed',
-        id: call.requestId,
+        type: 'imagemesh.transform.completed',
+        subject: call.requestId,
+        owner: call.owner,
         schema: TransformEventSchema,
         data: create(TransformEventSchema, {
           requestId: call.requestId,

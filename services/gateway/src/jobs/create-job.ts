@@ -11,11 +11,12 @@ import {
   type Variant,
   VariantSchema,
 } from '@imagemesh/api';
-import type { JobQueue } from '@imagemesh/events';
+import type { EventPublisher, JobQueue } from '@imagemesh/events';
 import { formatTraceparent, type TraceContext } from '@imagemesh/observe';
 import { invalidField, MeshError } from '@imagemesh/rpc';
 import { type Claims, createUlids, isImageId, type RecordStore } from '@imagemesh/store';
 import type { Caller } from '../identity/caller.ts';
+import { announceCreated } from './announce.ts';
 import { enqueue } from './enqueue.ts';
 import { type JobRecord, type RequestRecord, requestDigest, requestKey } from './record.ts';
 import { newRecord } from './transitions.ts';
@@ -34,6 +35,7 @@ export interface CreateJobParts {
   readonly records: RecordStore<JobRecord>;
   readonly requests: RecordStore<RequestRecord>;
   readonly queue: JobQueue;
+  readonly events: EventPublisher;
   readonly claims: Claims;
   /** Checks and stores an image, and claims it for the caller. */
   readonly storeImage: (call: JobCall, bytes: Uint8Array) => Promise<Image>;
@@ -49,7 +51,7 @@ export type CreateJob = (call: JobCall, request: CreateJobRequest) => Promise<Jo
  * earlier try left. The order is request id, record, queue; a message never comes before its record.
  */
 export function createJobCreator(parts: CreateJobParts): CreateJob {
-  const { records, requests, queue, now } = parts;
+  const { records, requests, queue, events, now } = parts;
   const nextId = createUlids(now);
 
   return async (call, request) => {
@@ -86,6 +88,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       nowMs: now(),
     });
     const isNew = (await records.create(id, record)) !== undefined;
+    if (isNew) announceCreated(events, record);
     const { value } = isNew ? { value: record } : ((await records.get(id)) ?? { value: record });
     await enqueueNew(call, value.job);
     return value.job;

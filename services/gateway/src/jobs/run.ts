@@ -18,7 +18,7 @@ import {
 } from '@imagemesh/rpc';
 import type { Claims, Entry, RecordStore } from '@imagemesh/store';
 import { afterFailure, maxAttempts } from './after-failure.ts';
-import { announce } from './announce.ts';
+import { announce, announceProgress, announceStarted } from './announce.ts';
 import { JobLost, type Lease, takeLease } from './lease.ts';
 import type { JobRecord, JobRun } from './record.ts';
 import {
@@ -128,6 +128,7 @@ async function runHeld(parts: RunParts, entry: Entry<JobRecord>, context: RunCon
   try {
     tokens.add(token);
     const lease = await takeLease({ records, entry, signal, begin: (record) => begin(record, run, now()) });
+    announceStarted(events, lease.record);
     const settlement = await work(parts, lease, context);
     if (settlement !== undefined) return settlement;
     onEnd(lease.record);
@@ -194,7 +195,7 @@ async function runVariants(
   lease: Lease,
   { trace, signal: parent }: RunContext,
 ): Promise<void> {
-  const { claims, runVariant, now } = parts;
+  const { claims, events, runVariant, now } = parts;
   const { owner, source, requestId, job } = lease.record;
   const failed = new AbortController();
   const waiting = missingVariants(job);
@@ -218,6 +219,7 @@ async function runVariants(
           const next = addResult(record, name, image);
           return missingVariants(next.job).length === 0 ? succeed(next, now()) : next;
         });
+        if (!isFinal(lease.record.job.state)) announceProgress(events, lease.record);
       } finally {
         dispose();
       }

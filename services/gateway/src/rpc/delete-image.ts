@@ -29,9 +29,9 @@ export function deleteImage({
       const image = await claims.remove(owner, imageId);
       if (image !== undefined) {
         events.offer({
-          subject: 'image',
-          verb: 'deleted',
-          id: imageId,
+          type: 'imagemesh.image.deleted',
+          subject: imageId,
+          owner,
           schema: ImageEventSchema,
           data: create(ImageEventSchema, { image }),
           trace,

@@ -1,6 +1,6 @@
 /** The RPCs of the gateway: which there are, and by which way each is reached. */
 import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
-import type { EventPublisher } from '@imagemesh/events';
+import type { EventFeed, EventPublisher } from '@imagemesh/events';
 import type { ImageLimits } from '@imagemesh/image';
 import {
   type ConnectRouter,
@@ -54,6 +54,7 @@ import { startUpload } from './start-upload.ts';
 import { transform } from './transform.ts';
 import { transformStream } from './transform-stream.ts';
 import { uploadImage } from './upload-image.ts';
+import { watchEvents } from './watch-events.ts';
 import { watchJob } from './watch-job.ts';
 import { watchJobs } from './watch-jobs.ts';
 import { watchReplicas } from './watch-replicas.ts';
@@ -66,6 +67,8 @@ export interface RpcParts {
   readonly claims: Claims;
   readonly store: BlobStore;
   readonly events: EventPublisher;
+  /** Undefined without NATS. */
+  readonly eventFeed: EventFeed | undefined;
   readonly balancers: Balancers;
   readonly feed: ReplicaFeed;
   readonly jobs: Jobs;
@@ -128,6 +131,7 @@ export function createRpcs(parts: RpcParts) {
         retryJob: connectUnary(retryJob(jobs)),
         watchJob: connectWatch(watchJob(jobs)),
         watchJobs: connectWatch(watchJobs(jobs)),
+        watchEvents: connectWatch(watchEvents(parts.eventFeed)),
       }),
     );
     router.service(

@@ -49,7 +49,7 @@ async function openImages() {
   const said: string[] = [];
   const events: EventPublisher = {
     publish: async () => {},
-    offer: ({ subject, verb, id }) => said.push(`${subject}.${verb}.${id}`),
+    offer: ({ type, subject }) => said.push(`${type} ${subject}`),
   };
   const parts = { store, claims, events };
   let createdMs = 1_700_000_000_000;
@@ -105,7 +105,7 @@ it('deletes for the caller alone, says so once, and answers the same again', asy
   for (let time = 0; time < 2; time += 1) {
     expect(await remove(request, callOf('a'))).toEqual(create(DeleteImageResponseSchema));
   }
-  expect(said).toEqual([`image.deleted.${imageId}`]);
+  expect(said).toEqual([`imagemesh.image.deleted ${imageId}`]);
   await expect(get({ imageId } as never, callOf('a'))).rejects.toMatchObject({ reason: 'IMAGE_NOT_FOUND' });
   expect((await list(create(ListImagesRequestSchema), callOf('a'))).images).toEqual([]);
   expect((await get({ imageId } as never, callOf('b'))).image?.id).toBe(imageId);

@@ -89,7 +89,7 @@ export function createJobHarness(natsUrl: string): JobHarness {
         records: openNatsRecords(link, jobBucket),
         requests: openNatsRecords(link, requestBucket),
         queue: createJobQueue(link, { ackWaitMs }),
-        events: createEventPublisher(link, { source: '/imagemesh/gateway/test' }),
+        events: createEventPublisher(link),
         claims,
         log,
         limit: () => concurrency,
@@ -152,12 +152,14 @@ export async function persistently<Result>(run: () => Promise<Result>): Promise<
   }
 }
 
-/** "subject count" of every event. */
+/** "subject count" of every event of an end. */
 export async function events({ link }: TestGateway): Promise<string[]> {
   return link.call(async (connection) => {
     const { streams } = await connection.jetstreamManager();
     const { state } = await streams.info(EVENT_STREAM, { subjects_filter: '>' });
-    return Object.entries(state.subjects ?? {}).map(([subject, count]) => `${subject} ${count}`);
+    return Object.entries(state.subjects ?? {})
+      .filter(([subject]) => /^imagemesh\.events\.job\.(?:completed|failed|cancelled)\./.test(subject))
+      .map(([subject, count]) => `${subject} ${count}`);
   });
 }
 

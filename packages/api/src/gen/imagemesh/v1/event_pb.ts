@@ -3,7 +3,8 @@
 /* eslint-disable */
 
 // The data of the events that the mesh publishes on NATS as CloudEvents 1.0 in JSON, on the subjects
-// imagemesh.events.<subject>.<verb>.<id>. The data is the protobuf JSON of these messages.
+// imagemesh.events.<subject>.<verb>.<id>. The data is the protobuf JSON of these messages. docs/events.md says which
+// are kept, and how to read them.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -17,11 +18,12 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/event.proto.
  */
 export const file_imagemesh_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChhpbWFnZW1lc2gvdjEvZXZlbnQucHJvdG8SDGltYWdlbWVzaC52MSKRAgoISm9iRXZlbnQSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSMgoGbGFiZWxzGAMgAygLMiIuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50LkxhYmVsc0VudHJ5EhcKD3NvdXJjZV9pbWFnZV9pZBgEIAEoCRItCgdyZXN1bHRzGAUgAygLMhwuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50UmVzdWx0EiEKBWVycm9yGAYgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSEwoLZHVyYXRpb25fbXMYByABKAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJXCg5Kb2JFdmVudFJlc3VsdBIMCgRuYW1lGAEgASgJEhAKCGltYWdlX2lkGAIgASgJEiUKBGluZm8YAyABKAsyFy5pbWFnZW1lc2gudjEuSW1hZ2VJbmZvIjAKCkltYWdlRXZlbnQSIgoFaW1hZ2UYASABKAsyEy5pbWFnZW1lc2gudjEuSW1hZ2UiYAoOVHJhbnNmb3JtRXZlbnQSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgRpbmZvGAIgASgLMhcuaW1hZ2VtZXNoLnYxLkltYWdlSW5mbxITCgtkdXJhdGlvbl9tcxgDIAEoAWIGcHJvdG8z", [file_google_rpc_status, file_imagemesh_v1_image]);
+  fileDesc("ChhpbWFnZW1lc2gvdjEvZXZlbnQucHJvdG8SDGltYWdlbWVzaC52MSLiAgoISm9iRXZlbnQSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSMgoGbGFiZWxzGAMgAygLMiIuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50LkxhYmVsc0VudHJ5EhcKD3NvdXJjZV9pbWFnZV9pZBgEIAEoCRItCgdyZXN1bHRzGAUgAygLMhwuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50UmVzdWx0EiEKBWVycm9yGAYgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSEwoLZHVyYXRpb25fbXMYByABKAESEAoIYXR0ZW1wdHMYCCABKAUSFQoNdmFyaWFudF9jb3VudBgJIAEoBRIUCgxyZXN1bHRfY291bnQYCiABKAUSEAoIc2VxdWVuY2UYCyABKAMaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJXCg5Kb2JFdmVudFJlc3VsdBIMCgRuYW1lGAEgASgJEhAKCGltYWdlX2lkGAIgASgJEiUKBGluZm8YAyABKAsyFy5pbWFnZW1lc2gudjEuSW1hZ2VJbmZvIjAKCkltYWdlRXZlbnQSIgoFaW1hZ2UYASABKAsyEy5pbWFnZW1lc2gudjEuSW1hZ2UiYAoOVHJhbnNmb3JtRXZlbnQSEgoKcmVxdWVzdF9pZBgBIAEoCRIlCgRpbmZvGAIgASgLMhcuaW1hZ2VtZXNoLnYxLkltYWdlSW5mbxITCgtkdXJhdGlvbl9tcxgDIAEoAWIGcHJvdG8z", [file_google_rpc_status, file_imagemesh_v1_image]);
 
 /**
- * Data of imagemesh.job.completed, imagemesh.job.failed and imagemesh.job.cancelled: exactly one of them for every job, and
- * one more each time it is retried.
+ * Data of imagemesh.job.created, .started (each attempt), .progress (each result but the last), and of
+ * imagemesh.job.completed, .failed and .cancelled: exactly one of these three for every job, and one more each time it is
+ * retried.
  *
  * @generated from message imagemesh.v1.JobEvent
  */
@@ -55,7 +57,7 @@ export type JobEvent = Message<"imagemesh.v1.JobEvent"> & {
   sourceImageId: string;
 
   /**
-   * The results, of a completed job.
+   * The results, of a completed job; in a job's progress the one that is new.
    *
    * @generated from field: repeated imagemesh.v1.JobEventResult results = 5;
    */
@@ -69,11 +71,39 @@ export type JobEvent = Message<"imagemesh.v1.JobEvent"> & {
   error?: Status | undefined;
 
   /**
-   * Time from creation to end in ms.
+   * Time from creation to end in ms; 0 before.
    *
    * @generated from field: double duration_ms = 7;
    */
   durationMs: number;
+
+  /**
+   * Times it has been tried.
+   *
+   * @generated from field: int32 attempts = 8;
+   */
+  attempts: number;
+
+  /**
+   * How many results it will have.
+   *
+   * @generated from field: int32 variant_count = 9;
+   */
+  variantCount: number;
+
+  /**
+   * How many it has.
+   *
+   * @generated from field: int32 result_count = 10;
+   */
+  resultCount: number;
+
+  /**
+   * The job's sequence: of two events of a job, the later has the higher one.
+   *
+   * @generated from field: int64 sequence = 11;
+   */
+  sequence: bigint;
 };
 
 /**

@@ -23,7 +23,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file imagemesh/v1/job_service.proto.
  */
 export const file_imagemesh_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5pbWFnZW1lc2gvdjEvam9iX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSLcBAoDSm9iEgoKAmlkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYuaW1hZ2VtZXNoLnYxLkpvYlN0YXRlEhcKD3NvdXJjZV9pbWFnZV9pZBgDIAEoCRInCgh2YXJpYW50cxgEIAMoCzIVLmltYWdlbWVzaC52MS5WYXJpYW50EiwKB3Jlc3VsdHMYBSADKAsyGy5pbWFnZW1lc2gudjEuVmFyaWFudFJlc3VsdBIhCgVlcnJvchgGIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEhAKCGF0dGVtcHRzGAcgASgFEhIKCnJlcXVlc3RfaWQYCCABKAkSLQoGbGFiZWxzGAkgAygLMh0uaW1hZ2VtZXNoLnYxLkpvYi5MYWJlbHNFbnRyeRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGA0gASgDEisKCHByaW9yaXR5GA8gASgOMhkuaW1hZ2VtZXNoLnYxLkpvYlByaW9yaXR5EiwKCGRlYWRsaW5lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXRyaWVzGBEgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoNVmFyaWFudFJlc3VsdBIMCgRuYW1lGAEgASgJEiIKBWltYWdlGAIgASgLMhMuaW1hZ2VtZXNoLnYxLkltYWdlIpgDChBDcmVhdGVKb2JSZXF1ZXN0EjMKCnJlcXVlc3RfaWQYASABKAlCH7pIHNgBAXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQSMQoGc291cmNlGAIgASgLMhkuaW1hZ2VtZXNoLnYxLkltYWdlU291cmNlQga6SAPIAQESMwoIdmFyaWFudHMYAyADKAsyFS5pbWFnZW1lc2gudjEuVmFyaWFudEIKukgHkgEECAEQIBJTCgZsYWJlbHMYBCADKAsyKi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdC5MYWJlbHNFbnRyeUIXukgUmgEREBAiBnIEEAEYPyoFcgMY/wESNQoIcHJpb3JpdHkYBiABKA4yGS5pbWFnZW1lc2gudjEuSm9iUHJpb3JpdHlCCLpIBYIBAhABEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjMKEUNyZWF0ZUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiQAoNR2V0Sm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiL9AQoPTGlzdEpvYnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBI5CgZzdGF0ZXMYAyADKA4yFi5pbWFnZW1lc2gudjEuSm9iU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAEkMKBmxhYmVscxgEIAMoCzIpLmltYWdlbWVzaC52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEuaW1hZ2VtZXNoLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQwoQQ2FuY2VsSm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMwoRQ2FuY2VsSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJCCg9SZXRyeUpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kIjIKEFJldHJ5Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJjCg9XYXRjaEpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAIjIKEFdhdGNoSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiLiAQoQV2F0Y2hKb2JzUmVxdWVzdBI4Cgdqb2JfaWRzGAEgAygJQie6SCSSASEQgAIiHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQSRAoGbGFiZWxzGAIgAygLMiouaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQEh8KDmFmdGVyX3JldmlzaW9uGAMgASgDQge6SAQiAigAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoRV2F0Y2hKb2JzUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoAyJUChJXYXRjaEV2ZW50c1JlcXVlc3QSHQoFdHlwZXMYASADKAlCDrpIC5IBCBAQIgRyAhhAEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAIvgBChNXYXRjaEV2ZW50c1Jlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgDEgoKAmlkGAIgASgJEgwKBHR5cGUYAyABKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoDam9iGAUgASgLMhYuaW1hZ2VtZXNoLnYxLkpvYkV2ZW50SAASKQoFaW1hZ2UYBiABKAsyGC5pbWFnZW1lc2gudjEuSW1hZ2VFdmVudEgAEjEKCXRyYW5zZm9ybRgHIAEoCzIcLmltYWdlbWVzaC52MS5UcmFuc2Zvcm1FdmVudEgAQgYKBGRhdGEqmgEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxIUChBKT0JfU1RBVEVfRkFJTEVEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFKnEKC0pvYlByaW9yaXR5EhwKGEpPQl9QUklPUklUWV9VTlNQRUNJRklFRBAAEhQKEEpPQl9QUklPUklUWV9MT1cQARIXChNKT0JfUFJJT1JJVFlfTk9STUFMEAISFQoRSk9CX1BSSU9SSVRZX0hJR0gQAzKFBQoKSm9iU2VydmljZRJMCglDcmVhdGVKb2ISHi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdBofLmltYWdlbWVzaC52MS5DcmVhdGVKb2JSZXNwb25zZRJICgZHZXRKb2ISGy5pbWFnZW1lc2gudjEuR2V0Sm9iUmVxdWVzdBocLmltYWdlbWVzaC52MS5HZXRKb2JSZXNwb25zZSIDkAIBEk4KCExpc3RKb2JzEh0uaW1hZ2VtZXNoLnYxLkxpc3RKb2JzUmVxdWVzdBoeLmltYWdlbWVzaC52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESUQoJQ2FuY2VsSm9iEh4uaW1hZ2VtZXNoLnYxLkNhbmNlbEpvYlJlcXVlc3QaHy5pbWFnZW1lc2gudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJJCghSZXRyeUpvYhIdLmltYWdlbWVzaC52MS5SZXRyeUpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuUmV0cnlKb2JSZXNwb25zZRJLCghXYXRjaEpvYhIdLmltYWdlbWVzaC52MS5XYXRjaEpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuV2F0Y2hKb2JSZXNwb25zZTABEk4KCVdhdGNoSm9icxIeLmltYWdlbWVzaC52MS5XYXRjaEpvYnNSZXF1ZXN0Gh8uaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1Jlc3BvbnNlMAESVAoLV2F0Y2hFdmVudHMSIC5pbWFnZW1lc2gudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiEuaW1hZ2VtZXNoLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status, file_imagemesh_v1_event, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
+  fileDesc("Ch5pbWFnZW1lc2gvdjEvam9iX3NlcnZpY2UucHJvdG8SDGltYWdlbWVzaC52MSLcBAoDSm9iEgoKAmlkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYuaW1hZ2VtZXNoLnYxLkpvYlN0YXRlEhcKD3NvdXJjZV9pbWFnZV9pZBgDIAEoCRInCgh2YXJpYW50cxgEIAMoCzIVLmltYWdlbWVzaC52MS5WYXJpYW50EiwKB3Jlc3VsdHMYBSADKAsyGy5pbWFnZW1lc2gudjEuVmFyaWFudFJlc3VsdBIhCgVlcnJvchgGIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEhAKCGF0dGVtcHRzGAcgASgFEhIKCnJlcXVlc3RfaWQYCCABKAkSLQoGbGFiZWxzGAkgAygLMh0uaW1hZ2VtZXNoLnYxLkpvYi5MYWJlbHNFbnRyeRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGA0gASgDEisKCHByaW9yaXR5GA8gASgOMhkuaW1hZ2VtZXNoLnYxLkpvYlByaW9yaXR5EiwKCGRlYWRsaW5lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXRyaWVzGBEgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoNVmFyaWFudFJlc3VsdBIMCgRuYW1lGAEgASgJEiIKBWltYWdlGAIgASgLMhMuaW1hZ2VtZXNoLnYxLkltYWdlIpgDChBDcmVhdGVKb2JSZXF1ZXN0EjMKCnJlcXVlc3RfaWQYASABKAlCH7pIHNgBAXIXMhVeW0EtWmEtejAtOV8tXXsxLDY0fSQSMQoGc291cmNlGAIgASgLMhkuaW1hZ2VtZXNoLnYxLkltYWdlU291cmNlQga6SAPIAQESMwoIdmFyaWFudHMYAyADKAsyFS5pbWFnZW1lc2gudjEuVmFyaWFudEIKukgHkgEECAEQIBJTCgZsYWJlbHMYBCADKAsyKi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdC5MYWJlbHNFbnRyeUIXukgUmgEREBAiBnIEEAEYPyoFcgMY/wESNQoIcHJpb3JpdHkYBiABKA4yGS5pbWFnZW1lc2gudjEuSm9iUHJpb3JpdHlCCLpIBYIBAhABEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjMKEUNyZWF0ZUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLmltYWdlbWVzaC52MS5Kb2IiQAoNR2V0Sm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiL9AQoPTGlzdEpvYnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBI5CgZzdGF0ZXMYAyADKA4yFi5pbWFnZW1lc2gudjEuSm9iU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAEkMKBmxhYmVscxgEIAMoCzIpLmltYWdlbWVzaC52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEuaW1hZ2VtZXNoLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQwoQQ2FuY2VsSm9iUmVxdWVzdBIvCgZqb2JfaWQYASABKAlCH7pIHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQiMwoRQ2FuY2VsSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJCCg9SZXRyeUpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kIjIKEFJldHJ5Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiJjCg9XYXRjaEpvYlJlcXVlc3QSLwoGam9iX2lkGAEgASgJQh+6SBxyGjIYXlswLTlBLUhKS01OUC1UVi1aXXsyNn0kEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAIjIKEFdhdGNoSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYiLiAQoQV2F0Y2hKb2JzUmVxdWVzdBI4Cgdqb2JfaWRzGAEgAygJQie6SCSSASEQgAIiHHIaMhheWzAtOUEtSEpLTU5QLVRWLVpdezI2fSQSRAoGbGFiZWxzGAIgAygLMiouaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhAQEh8KDmFmdGVyX3JldmlzaW9uGAMgASgDQge6SAQiAigAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoRV2F0Y2hKb2JzUmVzcG9uc2USHgoDam9iGAEgASgLMhEuaW1hZ2VtZXNoLnYxLkpvYhIQCghyZXZpc2lvbhgCIAEoAyJ5ChJXYXRjaEV2ZW50c1JlcXVlc3QSHQoFdHlwZXMYASADKAlCDrpIC5IBCBAQIgRyAhhAEh8KDmFmdGVyX3NlcXVlbmNlGAIgASgDQge6SAQiAigAEiMKCHN1YmplY3RzGAMgAygJQhG6SA6SAQsQQCIHcgUQARiAASKYAgoTV2F0Y2hFdmVudHNSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoAxIKCgJpZBgCIAEoCRIMCgR0eXBlGAMgASgJEigKBHRpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKA2pvYhgFIAEoCzIWLmltYWdlbWVzaC52MS5Kb2JFdmVudEgAEikKBWltYWdlGAYgASgLMhguaW1hZ2VtZXNoLnYxLkltYWdlRXZlbnRIABIxCgl0cmFuc2Zvcm0YByABKAsyHC5pbWFnZW1lc2gudjEuVHJhbnNmb3JtRXZlbnRIABIPCgdzdWJqZWN0GAggASgJEg0KBW93bmVyGAkgASgJQgYKBGRhdGEqmgEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxIUChBKT0JfU1RBVEVfRkFJTEVEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFKnEKC0pvYlByaW9yaXR5EhwKGEpPQl9QUklPUklUWV9VTlNQRUNJRklFRBAAEhQKEEpPQl9QUklPUklUWV9MT1cQARIXChNKT0JfUFJJT1JJVFlfTk9STUFMEAISFQoRSk9CX1BSSU9SSVRZX0hJR0gQAzKFBQoKSm9iU2VydmljZRJMCglDcmVhdGVKb2ISHi5pbWFnZW1lc2gudjEuQ3JlYXRlSm9iUmVxdWVzdBofLmltYWdlbWVzaC52MS5DcmVhdGVKb2JSZXNwb25zZRJICgZHZXRKb2ISGy5pbWFnZW1lc2gudjEuR2V0Sm9iUmVxdWVzdBocLmltYWdlbWVzaC52MS5HZXRKb2JSZXNwb25zZSIDkAIBEk4KCExpc3RKb2JzEh0uaW1hZ2VtZXNoLnYxLkxpc3RKb2JzUmVxdWVzdBoeLmltYWdlbWVzaC52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESUQoJQ2FuY2VsSm9iEh4uaW1hZ2VtZXNoLnYxLkNhbmNlbEpvYlJlcXVlc3QaHy5pbWFnZW1lc2gudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJJCghSZXRyeUpvYhIdLmltYWdlbWVzaC52MS5SZXRyeUpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuUmV0cnlKb2JSZXNwb25zZRJLCghXYXRjaEpvYhIdLmltYWdlbWVzaC52MS5XYXRjaEpvYlJlcXVlc3QaHi5pbWFnZW1lc2gudjEuV2F0Y2hKb2JSZXNwb25zZTABEk4KCVdhdGNoSm9icxIeLmltYWdlbWVzaC52MS5XYXRjaEpvYnNSZXF1ZXN0Gh8uaW1hZ2VtZXNoLnYxLldhdGNoSm9ic1Jlc3BvbnNlMAESVAoLV2F0Y2hFdmVudHMSIC5pbWFnZW1lc2gudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiEuaW1hZ2VtZXNoLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_google_rpc_status, file_imagemesh_v1_event, file_imagemesh_v1_image, file_imagemesh_v1_operation]);
 
 /**
  * A job.
@@ -572,18 +572,27 @@ export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE_
  */
 export type WatchEventsRequest = Message<"imagemesh.v1.WatchEventsRequest"> & {
   /**
-   * Only these types, e.g. "imagemesh.job.completed"; empty for all; at most 16.
+   * Only these types, e.g. "imagemesh.job.completed"; empty for all; at most 16. One that there is not is
+   * INVALID_REQUEST.
    *
    * @generated from field: repeated string types = 1;
    */
   types: string[];
 
   /**
-   * Resumes after this sequence. Default 0: from now on.
+   * Resumes: events after this sequence come first. Default 0: only what happens from now on. A sequence that the
+   * stream has not reached is of one that was lost: all that there is comes.
    *
    * @generated from field: int64 after_sequence = 2;
    */
   afterSequence: bigint;
+
+  /**
+   * Only what happens to these: ids of jobs or images, request ids of transforms; empty for all; at most 64.
+   *
+   * @generated from field: repeated string subjects = 3;
+   */
+  subjects: string[];
 };
 
 /**
@@ -594,20 +603,20 @@ export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PUR
   messageDesc(file_imagemesh_v1_job_service, 16);
 
 /**
- * An event.
+ * An event; or, without data, a sign of life.
  *
  * @generated from message imagemesh.v1.WatchEventsResponse
  */
 export type WatchEventsResponse = Message<"imagemesh.v1.WatchEventsResponse"> & {
   /**
-   * Its place in the stream of events.
+   * Place in the stream of events: resumes after it. Of a transform, which has none, that of the event before.
    *
    * @generated from field: int64 sequence = 1;
    */
   sequence: bigint;
 
   /**
-   * Its id, unique.
+   * Its id, unique; empty in a sign of life.
    *
    * @generated from field: string id = 2;
    */
@@ -634,7 +643,7 @@ export type WatchEventsResponse = Message<"imagemesh.v1.WatchEventsResponse"> & 
    */
   data: {
     /**
-     * A job ended.
+     * Something happened to a job.
      *
      * @generated from field: imagemesh.v1.JobEvent job = 5;
      */
@@ -642,7 +651,7 @@ export type WatchEventsResponse = Message<"imagemesh.v1.WatchEventsResponse"> & 
     case: "job";
   } | {
     /**
-     * An image was stored.
+     * An image was stored, or a claim on it dropped.
      *
      * @generated from field: imagemesh.v1.ImageEvent image = 6;
      */
@@ -657,6 +666,20 @@ export type WatchEventsResponse = Message<"imagemesh.v1.WatchEventsResponse"> & 
     value: TransformEvent;
     case: "transform";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * What it happened to: the id of a job or an image, the request id of a transform.
+   *
+   * @generated from field: string subject = 8;
+   */
+  subject: string;
+
+  /**
+   * Whose it is.
+   *
+   * @generated from field: string owner = 9;
+   */
+  owner: string;
 };
 
 /**
@@ -857,7 +880,10 @@ export const JobService: GenService<{
     output: typeof WatchJobsResponseSchema;
   },
   /**
-   * Streams events as they happen. Not served yet.
+   * Streams the caller's events, everybody's to an admin: those after a sequence, then each as it happens. A message
+   * without data comes first, and whenever nothing else has come for 10 s: its sequence is where to resume. When NATS or
+   * the gateway is lost the stream ends with UNAVAILABLE; call again with the last sequence, and nothing is missed but
+   * transforms, which are not kept. docs/events.md says what is kept, and how long.
    *
    * @generated from rpc imagemesh.v1.JobService.WatchEvents
    */
