@@ -1,5 +1,5 @@
 /** Jobs while everything that works on them is killed in turn. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,26 +59,32 @@ function operationsOf(at: number): Operations {
 const output = { format: Format.WEBP };
 const source = () => ({ source: { case: 'data' as const, value: photo } });
 
-/** As a client should: again with the same request_id until it is answered. */
+/** As a client should: again while it is UNAVAILABLE, for half a minute at most. */
+async function persistently<Result>(call: () => Promise<Result>): Promise<Result> {
+  for (const endMs = Date.now() + 30_000; ; await sleep(250)) {
+    try {
+      return await call();
+    } catch (error) {
+      if (Date.now() > endMs) throw error;
+    }
+  }
+}
+
+/** Its request_id makes the call safe to repeat. */
 async function created(
   client: GrpcClient<typeof JobService>,
   request: MessageInitShape<typeof CreateJobRequestSchema>,
 ): Promise<string> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return (await client.createJob(request)).job?.id ?? '';
-    } catch (error) {
-      if (tries > 60) throw error;
-      await sleep(250);
-    }
-  }
+  const { job } = await persistently(() => client.createJob({ requestId: randomUUID(), ...request }));
+  return job?.id ?? '';
 }
 
 async function listed(run: string, states: JobState[] = []): Promise<Job[]> {
   const found: Job[] = [];
   let pageToken = '';
   do {
-    const page = await safe.listJobs({ labels: { run }, states, pageSize: 100, pageToken });
+    const asked = { labels: { run }, states, pageSize: 100, pageToken };
+    const page = await persistently(() => safe.listJobs(asked));
     found.push(...page.jobs);
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
@@ -167,7 +173,7 @@ it('200 jobs end once each with the right result, while a gateway, a replica, th
     const { data } = await images.transform({ source: source(), operations: operationsOf(at), output });
     expect(sha256(data)).toBe(id);
   }
-  const events = await finalEvents();
+  const events = await persistently(finalEvents);
   expect([...events].toSorted()).toEqual(ids.map((id) => [`completed ${id}`, 1]).toSorted());
 });
 
@@ -252,8 +258,8 @@ it('a job whose replica dies again and again ends POISONED, once and for all, an
   await ended('poison', 1);
   await ended('neighbours', neighbours.length);
   expect((await listed('neighbours', [JobState.SUCCEEDED])).length).toBe(neighbours.length);
-  const { job } = await safe.getJob({ jobId: poison });
+  const { job } = await persistently(() => safe.getJob({ jobId: poison }));
   expect(job?.state).toBe(JobState.FAILED);
   expect(job?.error && fromStatus(job.error).reason).toBe('POISONED');
-  expect((await finalEvents()).get(`failed ${poison}`)).toBe(1);
+  expect((await persistently(finalEvents)).get(`failed ${poison}`)).toBe(1);
 });

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { JobEventSchema } from '@imagemesh/api';
 import { createLogger, newTrace } from '@imagemesh/observe';
 import { startNats, type TestNats } from '@imagemesh/testkit';
-import { connect } from 'nats';
+import { AckPolicy, connect, RetentionPolicy } from 'nats';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createEventPublisher } from './event-publisher.ts';
 import { EVENT_STREAM } from './event-stream.ts';
@@ -181,6 +181,25 @@ test('jobs of a higher priority come first, and of each there is a way to tell w
   await until(() => seen.length === 6);
   expect(seen.slice(0, 2)).toEqual(['job-2', 'job-5']);
   await until(async () => !(await queue.hasMessage({ jobId: 'job-2', priority: 'high' })));
+});
+
+test('a consumer of an earlier release, which a work queue would not have beside others, makes way', async () => {
+  await link.call(async (connection) => {
+    const { streams, consumers } = await connection.jetstreamManager();
+    await streams.add({
+      name: 'IMAGEMESH_JOBS',
+      subjects: ['imagemesh.jobs.>'],
+      retention: RetentionPolicy.Workqueue,
+    });
+    await consumers.add('IMAGEMESH_JOBS', { durable_name: 'gateway', ack_policy: AckPolicy.Explicit });
+  });
+  const seen: string[] = [];
+  const { queue } = consume(async ({ jobId }) => {
+    seen.push(jobId);
+    return done;
+  });
+  await put(queue, 'job-1', context);
+  await until(() => seen.length === 1);
 });
 
 test('a job taken before the server restarts is finished after it, and the queue goes on', async () => {

@@ -16,7 +16,8 @@ export interface RecordFeedOptions<Value> {
 }
 
 const retryMs = 250;
-const catchUpMs = 1000;
+const answerMs = 1000;
+const catchUpMs = 2000;
 /** Of a feed that has missed something without a word, the watch is begun again after this long, twice at most. */
 const checkEveryMs = 10_000;
 
@@ -89,7 +90,7 @@ export function createRecordFeed<Value>(
 
   function stateOf(): Promise<BucketState> {
     return link.call(async (connection) => {
-      const { streams } = await connection.jetstreamManager({ checkAPI: false, timeout: catchUpMs });
+      const { streams } = await connection.jetstreamManager({ checkAPI: false, timeout: answerMs });
       const info = await streams.info(`KV_${bucket}`);
       const { messages, last_seq: lastRevision } = info.state;
       return { created: String(info.created), lastRevision, isEmpty: messages === 0 };

@@ -36,7 +36,7 @@ export interface Follower<Value> {
 export interface RecordFeed {
   /**
    * Resolves when the follower has every write that had ended before. NATS_UNAVAILABLE without its server, or if it
-   * takes more than a second: records are still being read.
+   * takes more than two seconds: records are still being read.
    */
   caughtUp(): Promise<void>;
 }
