@@ -24,6 +24,7 @@ export default defineConfig({
           include: [
             'packages/*/src/**/*.test.ts',
             'services/*/src/**/*.test.ts',
+            'web/src/**/*.test.ts',
             'test/unit/**/*.test.ts',
             'bench/**/*.test.ts',
           ],
@@ -69,6 +70,20 @@ export default defineConfig({
           expect: expectOptions,
           fileParallelism: false,
           testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // The page in Chromium, with a mesh behind it.
+          name: 'web',
+          include: ['test/web/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },

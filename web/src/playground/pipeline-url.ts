@@ -1,0 +1,98 @@
+/**
+ * A pipeline in the address: `ops=resize:width=400,fit=FIT_COVER/blur:size=9/-edges&format=FORMAT_WEBP`. A step that is off
+ * has "-" before it; numbers of a list are parted by "~". Pure.
+ */
+import type { OperationDescription, ParameterDescription } from '@imagemesh/api';
+import { MAX_STEPS, type Pipeline, type Step, type Value, type Values } from './pipeline.ts';
+
+interface Known {
+  readonly operations: ReadonlyMap<string, OperationDescription>;
+  readonly output: readonly ParameterDescription[];
+}
+
+/** Readable as far as an address allows. */
+export function encodePipeline({ steps, output }: Pipeline): string {
+  const ops = steps.map(({ name, isOn, values }) => {
+    const parts = Object.entries(values).map(([key, value]) => `${key}=${encodeValue(value)}`);
+    return `${isOn ? '' : '-'}${name}${parts.length > 0 ? `:${parts.join(',')}` : ''}`;
+  });
+  const rest = Object.entries(output).map(([key, value]) => `${key}=${encodeValue(value)}`);
+  return [...(ops.length > 0 ? [`ops=${ops.join('/')}`] : []), ...rest].join('&');
+}
+
+/** What the catalogue does not know is left out; values are checked by the server alone. */
+export function decodePipeline(query: string, known: Known): Pipeline {
+  const pairs = query
+    .split('&')
+    .filter((pair) => pair !== '')
+    .map(keyAndValue);
+  const ops = pairs.find(([key]) => key === 'ops')?.[1] ?? '';
+  const steps = ops
+    .split('/')
+    .slice(0, MAX_STEPS)
+    .flatMap((text, id) => decodeStep(text, id, known));
+  return { steps, output: decodeValues(pairs, known.output) };
+}
+
+function decodeStep(text: string, id: number, { operations }: Known): Step[] {
+  const [, off, name = '', , rest = ''] = /^(-?)([a-z0-9_]+)(:(.*))?$/.exec(text) ?? [];
+  const operation = operations.get(name);
+  if (operation === undefined) return [];
+  const pairs = rest
+    .split(',')
+    .filter((pair) => pair !== '')
+    .map(keyAndValue);
+  return [{ id, name, isOn: off !== '-', values: decodeValues(pairs, operation.parameters) }];
+}
+
+function decodeValues(
+  pairs: readonly (readonly [string, string])[],
+  parameters: readonly ParameterDescription[],
+): Values {
+  const types = new Map(parameters.map(({ name, type }) => [name, type]));
+  return Object.fromEntries(
+    pairs.flatMap(([key, text]) => {
+      const value = decodeValue(text, types.get(key));
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
+}
+
+function keyAndValue(pair: string): readonly [string, string] {
+  const at = pair.indexOf('=');
+  return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+function encodeValue(value: Value): string {
+  const text = Array.isArray(value) ? value.join('~') : String(value);
+  return encodeURIComponent(text);
+}
+
+function decodeValue(encoded: string, type: string | undefined): Value | undefined {
+  const text = decodeText(encoded);
+  if (type === undefined || text === undefined) return undefined;
+  switch (type) {
+    case 'int32':
+    case 'int64':
+    case 'double': {
+      const number = Number(text);
+      return text.trim() !== '' && Number.isFinite(number) ? number : undefined;
+    }
+    case 'bool':
+      return text === 'true' ? true : text === 'false' ? false : undefined;
+    case 'repeated double': {
+      const numbers = text.split('~').map(Number);
+      return numbers.every(Number.isFinite) ? numbers : undefined;
+    }
+    default:
+      return type.startsWith('repeated ') ? undefined : text;
+  }
+}
+
+function decodeText(encoded: string): string | undefined {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return undefined;
+  }
+}
