@@ -1,6 +1,6 @@
 /** Makes a job: checks it, records it, puts it in the queue. */
 import { createHash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, toJson } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import {
   type CreateJobRequest,
@@ -64,6 +64,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       if (job !== undefined) return job;
     }
     checkDeadline(request, now());
+    checkSize(variants);
     // Before anything is stored for a job that could not be queued.
     if (key === undefined) await queue.checkReachable();
 
@@ -127,6 +128,20 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
   /** A job that nobody has begun may have no message; a second message does no harm (see run.ts). */
   async function enqueueNew(call: JobCall, job: Job): Promise<void> {
     if (job.state === JobState.QUEUED && job.attempts === 0) await enqueue(queue, job, call);
+  }
+}
+
+/** A record is one message of NATS, of which the server takes 1 MB, with the results in it. */
+const maxVariantsBytes = 256 * 1024;
+
+function checkSize(variants: readonly Variant[]): void {
+  const bytes = variants.reduce(
+    (sum, variant) => sum + JSON.stringify(toJson(VariantSchema, variant)).length,
+    0,
+  );
+  if (bytes > maxVariantsBytes) {
+    const what = `are ${bytes} bytes as JSON; a job holds ${maxVariantsBytes}`;
+    throw invalidField('variants', what);
   }
 }
 

@@ -114,6 +114,19 @@ test('jobs are listed newest first, in pages, by any gateway, and only to their 
     });
 });
 
+test('a page of large jobs ends before gRPC clients refuse it, and a job that is too large is refused', async () => {
+  const names = Array.from({ length: 30 }, (_, at) => `held-${at}-${'x'.repeat(8000)}`);
+  const ids: string[] = [];
+  for (let at = 0; at < 14; at += 1) ids.push((await make(names, 'large')).id);
+  const found = await pages(gateway, { album: 'large' });
+  expect(found.length).toBe(2);
+  expect(found.flat()).toEqual(ids.toReversed());
+  for (const id of ids) await gateway.jobs.cancel(call, id);
+  await expect(make([...names, ...names.map((name) => `${name}y`)], 'large')).rejects.toMatchObject({
+    reason: 'INVALID_REQUEST',
+  });
+});
+
 test('a page token is of one list only', async () => {
   for (let at = 0; at < 2; at += 1) await make(['a'], 'tokens');
   const first = await gateway.jobs.list(

@@ -1,16 +1,24 @@
 /** A page of the caller's jobs. */
 import { createHash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
-import { type ListJobsRequest, type ListJobsResponse, ListJobsResponseSchema } from '@imagemesh/api';
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  type Job,
+  JobSchema,
+  type ListJobsRequest,
+  type ListJobsResponse,
+  ListJobsResponseSchema,
+} from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 import { isUlid, type RecordStore } from '@imagemesh/store';
 import type { JobCall } from './create-job.ts';
-import type { JobFilter, JobIndex } from './job-index.ts';
+import type { IndexedJob, JobFilter, JobIndex } from './job-index.ts';
 import type { JobRecord } from './record.ts';
 
 const defaultPageSize = 50;
 /** Records read at once. */
-const readsAtOnce = 32;
+const readsAtOnce = 16;
+/** A page ends before it is more; gRPC clients refuse 4 MiB. */
+const maxPageBytes = 3_000_000;
 
 export interface ListParts {
   readonly index: JobIndex;
@@ -27,16 +35,34 @@ export async function listJobs(
   const before = pageToken === '' ? undefined : readToken(pageToken, filter);
   await index.caughtUp();
   const page = index.page(filter, before, pageSize || defaultPageSize);
-  const jobs: JobRecord[] = [];
-  for (let at = 0; at < page.jobs.length; at += readsAtOnce) {
-    const part = page.jobs.slice(at, at + readsAtOnce).map(({ id }) => records.get(id));
-    for (const entry of await Promise.all(part)) if (entry !== undefined) jobs.push(entry.value);
-  }
+  const { jobs, isCut } = await readJobs(records, page.jobs);
+  const next = isCut ? jobs.at(-1)?.id : page.next;
   return create(ListJobsResponseSchema, {
-    // One may have changed, or gone, since the index saw it.
-    jobs: jobs.map(({ job }) => job).filter(({ state }) => states.length === 0 || states.includes(state)),
-    nextPageToken: page.next === undefined ? '' : writeToken(page.next, filter),
+    // One may have changed since the index saw it.
+    jobs: jobs.filter(({ state }) => states.length === 0 || states.includes(state)),
+    nextPageToken: next === undefined ? '' : writeToken(next, filter),
   });
+}
+
+/** The jobs, or as many of the first of them as a page may hold. */
+async function readJobs(
+  records: ListParts['records'],
+  listed: readonly IndexedJob[],
+): Promise<{ readonly jobs: readonly Job[]; readonly isCut: boolean }> {
+  const jobs: Job[] = [];
+  let bytes = 0;
+  for (let at = 0; at < listed.length; at += readsAtOnce) {
+    const part = listed.slice(at, at + readsAtOnce).map(({ id }) => records.get(id));
+    for (const entry of await Promise.all(part)) {
+      // It may have gone since the index saw it.
+      if (entry === undefined) continue;
+      const { job } = entry.value;
+      bytes += toBinary(JobSchema, job).length;
+      if (jobs.length > 0 && bytes > maxPageBytes) return { jobs, isCut: true };
+      jobs.push(job);
+    }
+  }
+  return { jobs, isCut: false };
 }
 
 function writeToken(before: string, filter: JobFilter): string {
