@@ -12,7 +12,7 @@ export interface MeshPlace {
   readonly pid: number;
   /** When that process started, in clock ticks since boot, plus the boot's id; "" where the system does not say. */
   readonly startedAt: string;
-  /** http://host:port of the gateway. */
+  /** http://host:port of the gateway, https:// with TLS. */
   readonly url: string;
   /** host:port of the balancer. */
   readonly balancer: string;

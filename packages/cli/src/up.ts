@@ -84,7 +84,8 @@ async function start(
   const balancerAt = await balancerReady;
   if (balancerAt === undefined || requested.aborted) return false;
 
-  const url = `http://${hostInUrl(host)}:${port}`;
+  const scheme = env.TLS_CERT_FILE ? 'https' : 'http';
+  const url = `${scheme}://${hostInUrl(host)}:${port}`;
   const gatewayReady = mesh.run('gateway', () => gatewaySpec('gateway', { host, port }, settings));
   const replicasStarted = WORKER_KINDS.flatMap((kind) =>
     Array.from({ length: replicas[kind] }, (_, index) =>

@@ -25,5 +25,6 @@ export {
   type Settlement,
 } from './job-queue.ts';
 export { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subjects.ts';
+export type { NatsAuth } from './nats-auth.ts';
 export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';
 export { createRunCheck, type RunCheck } from './run-check.ts';

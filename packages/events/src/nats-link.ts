@@ -10,11 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, type Logger } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
+import { authOptions, type NatsAuth } from './nats-auth.ts';
 import { isMissing, toMeshNatsError } from './nats-errors.ts';
 
 export interface NatsLinkOptions {
   /** `nats://[user:password@]host:port`, tls:// for TLS, or several, comma-separated, of one cluster. */
   readonly url: string;
+  /** Over what the URL says. */
+  readonly auth?: NatsAuth | undefined;
   /** Shown in the server's list of connections. */
   readonly name: string;
   readonly log: Logger;
@@ -52,7 +55,7 @@ const answerWaitMs = 1000;
 const closeWaitMs = 500;
 
 /** ConfigError for a URL that is none; never for a server that cannot be reached. */
-export function connectNats({ url, name, log, replicas = 1 }: NatsLinkOptions): NatsLink {
+export function connectNats({ url, auth, name, log, replicas = 1 }: NatsLinkOptions): NatsLink {
   const settings = connectionOptions(url, name);
   const makers: Make[] = [];
   const closing = new AbortController();
@@ -67,7 +70,7 @@ export function connectNats({ url, name, log, replicas = 1 }: NatsLinkOptions): 
     let wasLogged = false;
     while (!closing.signal.aborted) {
       try {
-        const connection = await connect(settings);
+        const connection = await connect({ ...settings, ...(await authOptions(auth)) });
         current = connection;
         if (closing.signal.aborted) {
           await connection.close();

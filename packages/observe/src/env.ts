@@ -3,6 +3,9 @@
 /** The environment as an argument: `readConfig(env)` stays pure. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
+/** A host that only this machine reaches. */
+export const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i;
+
 /** A setting that is wrong or missing. The message is one line, for the person who started the process. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

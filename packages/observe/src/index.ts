@@ -10,6 +10,7 @@ export {
   envList,
   envNumber,
   envString,
+  LOOPBACK,
 } from './env.ts';
 export { type FollowFilesOptions, followFiles } from './follow-files.ts';
 export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.ts';

@@ -15,6 +15,7 @@ import { type CallOptions, type ChannelOptions, Client, credentials, Metadata } 
 import { createCallSignal, type Deadline } from './deadline.ts';
 import { MAX_MESSAGE_BYTES } from './frames.ts';
 import { toMeshError } from './mesh-errors.ts';
+import { MESH_NAME, type MeshTls } from './mesh-tls.ts';
 
 export interface ClientCallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -52,6 +53,8 @@ export interface GrpcClientOptions {
   /** Pings while calls are open. Default every 10 s, 5 s to answer. */
   readonly keepaliveMs?: number;
   readonly keepaliveTimeoutMs?: number;
+  /** Without it the connection is in clear. */
+  readonly tls?: MeshTls | undefined;
 }
 
 /** Connects to host:port on first use and again whenever needed, at most 1 s apart. All errors are MeshErrors. */
@@ -60,7 +63,11 @@ export function createGrpcClient<Service extends DescService>(
   address: string,
   options: GrpcClientOptions = {},
 ): GrpcClient<Service> {
-  const client = new Client(address, credentials.createInsecure(), channelOptions(options));
+  const client = new Client(
+    address,
+    options.tls?.credentials ?? credentials.createInsecure(),
+    channelOptions(options),
+  );
   const calls: Record<string, unknown> = { close: () => client.close() };
   for (const method of service.methods) {
     switch (method.methodKind) {
@@ -94,6 +101,7 @@ function channelOptions(options: GrpcClientOptions): ChannelOptions {
     // Retries live in the balancer, the gateway and the jobs' consumer, nowhere else.
     'grpc.enable_retries': 0,
     'grpc.use_local_subchannel_pool': 1,
+    ...(options.tls !== undefined && { 'grpc.ssl_target_name_override': MESH_NAME }),
   };
 }
 

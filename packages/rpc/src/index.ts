@@ -55,6 +55,7 @@ export {
   standardInterceptors,
 } from './interceptors.ts';
 export { toMeshError } from './mesh-errors.ts';
+export { MESH_NAME, type MeshTls, meshTlsDoc, openMeshTls } from './mesh-tls.ts';
 export * from './metadata.ts';
 export { reflectionRoutes } from './reflection.ts';
 export { challengeHeaders, dropRest, refuseCall, retryHeaders } from './refuse-call.ts';
@@ -67,6 +68,7 @@ export {
   startRpcServer,
 } from './server.ts';
 export { createSessionPool, type SessionPool, type SessionPoolOptions } from './sessions.ts';
+export { openTlsFiles, type TlsFiles, type TlsPair } from './tls-files.ts';
 export { type SessionTracker, trackSessions } from './track-sessions.ts';
 export { validateMessage } from './validate.ts';
 export {

@@ -10,6 +10,7 @@ import type { ConnectRouter, ContextValues, Interceptor } from '@connectrpc/conn
 import type { Logger } from '@imagemesh/observe';
 import { createConnectHandler, type NodeServerRequest, type NodeServerResponse } from './connect-handler.ts';
 import { http2ServerOptions } from './http2-options.ts';
+import type { MeshTls } from './mesh-tls.ts';
 import { type SessionTracker, trackSessions } from './track-sessions.ts';
 import { isGrpcContentType, type StreamHandler } from './wire-server.ts';
 
@@ -81,6 +82,8 @@ export interface RpcServerOptions extends RpcHandlerOptions {
   readonly port?: number;
   /** Connections at once; more are refused. Default 1024. */
   readonly maxConnections?: number;
+  /** Members of the mesh only. Without it connections are in clear. */
+  readonly tls?: MeshTls | undefined;
 }
 
 export interface RpcServer {
@@ -94,11 +97,12 @@ const defaultMaxConnections = 1024;
 
 /** Starts the server; rejects with the system's error (EADDRINUSE, …). */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { host = '127.0.0.1', port = 0, maxConnections = defaultMaxConnections } = options;
-  const server = createServer(http2ServerOptions);
+  const { host = '127.0.0.1', port = 0, maxConnections = defaultMaxConnections, tls } = options;
+  const h2 = createServer(http2ServerOptions);
+  createRpcHandler(options).attach(h2);
+  const sessions = trackSessions(h2);
+  const server = tls === undefined ? h2 : tls.createListener((socket) => h2.emit('connection', socket));
   server.maxConnections = maxConnections;
-  createRpcHandler(options).attach(server);
-  const sessions = trackSessions(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {

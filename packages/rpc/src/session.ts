@@ -6,16 +6,20 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import {
   http2ClientOptions,
   MAX_STREAMS_PER_SESSION,
   SESSION_WINDOW_BYTES,
   tuneSession,
 } from './http2-options.ts';
+import type { MeshTls } from './mesh-tls.ts';
 import { createReadingSocket } from './reading-socket.ts';
 import { ResetBudget, type ResetBudgetOptions } from './reset-budget.ts';
 
 export interface SessionLimits {
+  /** Without it the connection is in clear. */
+  readonly tls?: MeshTls | undefined;
   /** Calls at once on one connection. Default 256; the server's own limit counts too. */
   readonly maxStreams?: number;
   readonly resetBudget?: ResetBudgetOptions;
@@ -49,7 +53,9 @@ export class ClientSession {
     const { hostname, port } = new URL(`http://${address}`);
     const host = hostname.replace(/^\[|\]$/g, '');
     // An http URL drops :80.
-    const socket = connectSocket({ host, port: Number(port || 80), noDelay: true });
+    const place = { host, port: Number(port || 80), noDelay: true };
+    const { tls } = limits;
+    const socket = tls === undefined ? connectSocket(place) : connectTls({ ...place, ...tls.clientOptions });
     this.#socket = socket;
     const session = connect(`http://${address}`, {
       ...http2ClientOptions,
@@ -63,7 +69,7 @@ export class ClientSession {
     this.connected = new Promise((resolve, reject) => {
       // The session itself takes its stream for connected from the start.
       session.once('connect', () => tuneSession(session));
-      socket.once('connect', () => {
+      socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
         clearTimeout(this.#timer);
         this.#wasConnected = true;
         this.#startPings();

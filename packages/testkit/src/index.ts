@@ -19,6 +19,7 @@ export {
 export { type MeshOptions, startMesh, type TestMesh } from './mesh.ts';
 export { startNats, type TestNats } from './nats.ts';
 export { type NatsCluster, startNatsCluster } from './nats-cluster.ts';
+export { startNatsWith } from './nats-with.ts';
 export { startProcess, type TestProcess } from './process.ts';
 export { missingS3, startS3, type TestS3 } from './s3.ts';
 export { seededRandom } from './seeded-random.ts';

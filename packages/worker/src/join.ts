@@ -8,10 +8,12 @@ import {
   type ReplicaHelloSchema,
 } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
-import { type Addresses, createGrpcClient, type GrpcClient, toMeshError } from '@imagemesh/rpc';
+import { type Addresses, createGrpcClient, type GrpcClient, type MeshTls, toMeshError } from '@imagemesh/rpc';
 
 export interface MembershipOptions {
   readonly balancers: Addresses;
+  /** Without it connections are in clear. */
+  readonly tls?: MeshTls | undefined;
   /** Who the replica is. Called for each join. */
   readonly hello: () => MessageInitShape<typeof ReplicaHelloSchema>;
   /** How the replica is now. Called once for each report, of which each balancer gets the same. */
@@ -81,8 +83,12 @@ interface Link {
 }
 
 function createLink(address: string, options: MembershipOptions, signal: AbortSignal): Link {
-  const { hello, onDrain, log } = options;
-  const client = createGrpcClient(BalancerService, address, { keepaliveMs: 1000, keepaliveTimeoutMs: 2000 });
+  const { hello, onDrain, log, tls } = options;
+  const client = createGrpcClient(BalancerService, address, {
+    keepaliveMs: 1000,
+    keepaliveTimeoutMs: 2000,
+    tls,
+  });
   let call: ReturnType<GrpcClient<typeof BalancerService>['join']> | undefined;
   let isJoined = false;
   let isSending = false;

@@ -12,6 +12,7 @@ import {
   LOG_LEVELS,
   type LogLevel,
 } from '@imagemesh/observe';
+import { meshTlsDoc } from '@imagemesh/rpc';
 import { checkStoreUrl } from '@imagemesh/store';
 
 export interface ReplicaConfig {
@@ -31,6 +32,8 @@ export interface ReplicaConfig {
   readonly replicaId: string;
   readonly hostId: string;
   readonly joinToken: string;
+  /** Folder of ca.pem, cert.pem, key.pem; empty: connections in clear. */
+  readonly meshTlsDir: string;
   /** For calls that come without a deadline. */
   readonly defaultDeadlineMs: number;
   readonly logLevel: LogLevel;
@@ -72,6 +75,7 @@ export function readReplicaConfig(env: Env, kind: 'resize' | 'filter'): ReplicaC
     }),
     hostId: envString(env, 'HOST_ID', { default: hostname() }),
     joinToken: envString(env, 'JOIN_TOKEN', { default: '' }),
+    meshTlsDir: envString(env, 'MESH_TLS_DIR', { default: '' }),
     defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 1, max: 3_600_000 }),
     logLevel: envChoice(env, 'LOG_LEVEL', { choices: LOG_LEVELS, default: 'info' }),
     limits: limitsFromEnv(env),
@@ -111,6 +115,7 @@ export const replicaEnvDocs: readonly EnvDoc[] = [
   { name: 'REPLICA_ID', default: '<kind>-<random>', doc: 'Id, unique among running replicas.' },
   { name: 'HOST_ID', default: '<host name>', doc: 'Replicas with the same one share a machine.' },
   { name: 'JOIN_TOKEN', default: '', doc: 'Proves to the balancers that the replica may join.' },
+  meshTlsDoc,
   { name: 'DEFAULT_DEADLINE_MS', default: '30000', doc: 'Longest a call without a deadline may take.' },
   ...limitsEnvDocs,
   { name: 'LOG_LEVEL', default: 'info', doc: `One of ${LOG_LEVELS.join(', ')}.` },

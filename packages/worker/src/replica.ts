@@ -11,6 +11,7 @@ import {
 import {
   createAddresses,
   createHealth,
+  openMeshTls,
   reflectionRoutes,
   standardInterceptors,
   startRpcServer,
@@ -80,8 +81,10 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
     defaultDeadlineMs: config.defaultDeadlineMs,
     isStopping: () => isStopping,
   });
+  const tls = config.meshTlsDir === '' ? undefined : await openMeshTls(config.meshTlsDir, { log });
   const server = await startRpcServer({
     host,
+    tls,
     port: config.port,
     streams: new Map([[path, handler.handle]]),
     routes: (router) => {
@@ -96,6 +99,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   const balancers = createAddresses(config.balancerAddresses, { log });
   const membership = createMembership({
     balancers,
+    tls,
     hello: () => ({
       replicaId,
       address: config.advertiseAddress ?? address,
@@ -152,6 +156,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
       await server.close(graceMs);
       await membership.close();
       balancers.close();
+      tls?.close();
       await options.close?.();
       await store?.close();
       await admin.close();

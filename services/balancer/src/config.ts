@@ -1,14 +1,18 @@
 /** The balancer's settings, from the environment. */
 import {
+  ConfigError,
   type Env,
   type EnvDoc,
+  envBoolean,
   envBytes,
   envChoice,
   envInt,
   envString,
   LOG_LEVELS,
+  LOOPBACK,
   type LogLevel,
 } from '@imagemesh/observe';
+import { meshTlsDoc } from '@imagemesh/rpc';
 
 export interface Config {
   readonly host: string;
@@ -19,6 +23,8 @@ export interface Config {
   readonly balancerId: string;
   /** Empty: replicas need none. */
   readonly joinToken: string;
+  /** Folder of ca.pem, cert.pem, key.pem; empty: connections in clear. */
+  readonly meshTlsDir: string;
   readonly maxReplicas: number;
   readonly reportIntervalMs: number;
   readonly suspectAfterMs: number;
@@ -36,7 +42,7 @@ export interface Config {
 const MiB = 1024 * 1024;
 
 export function readConfig(env: Env): Config {
-  return {
+  const config: Config = {
     host: envString(env, 'HOST', { default: '127.0.0.1' }),
     port: envInt(env, 'PORT', { default: 9100, min: 0, max: 65_535 }),
     adminPort: envInt(env, 'ADMIN_PORT', { default: 0, min: 0, max: 65_535 }),
@@ -51,6 +57,7 @@ export function readConfig(env: Env): Config {
       pattern: /^.{1,4096}$/,
       form: 'at most 4096 characters',
     }),
+    meshTlsDir: envString(env, 'MESH_TLS_DIR', { default: '' }),
     maxReplicas: envInt(env, 'MAX_REPLICAS', { default: 256, min: 1, max: 10_000 }),
     reportIntervalMs: envInt(env, 'REPORT_INTERVAL_MS', { default: 250, min: 10, max: 60_000 }),
     suspectAfterMs: envInt(env, 'SUSPECT_AFTER_MS', { default: 750, min: 10, max: 600_000 }),
@@ -64,6 +71,14 @@ export function readConfig(env: Env): Config {
     maxAttempts: envInt(env, 'MAX_ATTEMPTS', { default: 3, min: 1, max: 10 }),
     defaultDeadlineMs: envInt(env, 'DEFAULT_DEADLINE_MS', { default: 30_000, min: 1, max: 86_400_000 }),
   };
+  const isGuarded = config.joinToken !== '' || config.meshTlsDir !== '';
+  const isOpen = envBoolean(env, 'ALLOW_UNAUTHENTICATED', { default: false });
+  if (!LOOPBACK.test(config.host) && !isGuarded && !isOpen) {
+    throw new ConfigError(
+      `HOST=${config.host} can be reached from elsewhere, and anybody there could join and be sent images; set JOIN_TOKEN here and for the replicas, or MESH_TLS_DIR for all, or ALLOW_UNAUTHENTICATED=true on a network of its own (default HOST 127.0.0.1)`,
+    );
+  }
+  return config;
 }
 
 export const envDocs: readonly EnvDoc[] = [
@@ -73,6 +88,12 @@ export const envDocs: readonly EnvDoc[] = [
   { name: 'LOG_LEVEL', default: 'info', doc: `One of ${LOG_LEVELS.join(', ')}.` },
   { name: 'BALANCER_ID', default: '', doc: 'Its id in lists and logs; a random one if unset.' },
   { name: 'JOIN_TOKEN', default: '', doc: 'What replicas must say to join; nothing if unset.' },
+  meshTlsDoc,
+  {
+    name: 'ALLOW_UNAUTHENTICATED',
+    default: 'false',
+    doc: 'Allows a HOST that is not loopback without either.',
+  },
   { name: 'MAX_REPLICAS', default: '256', doc: 'Replicas at once.' },
   { name: 'REPORT_INTERVAL_MS', default: '250', doc: 'How often replicas are to report.' },
   { name: 'SUSPECT_AFTER_MS', default: '750', doc: 'No new work for a replica whose last report is older.' },

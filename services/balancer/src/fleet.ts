@@ -1,7 +1,7 @@
 /** The replicas: those that joined, and those that died in the last minute. */
 import type { LoadReport, ReplicaHello, WorkerKind } from '@imagemesh/api';
 import type { Logger } from '@imagemesh/observe';
-import { createSessionPool, MeshError } from '@imagemesh/rpc';
+import { createSessionPool, MeshError, type MeshTls } from '@imagemesh/rpc';
 import { AttentiveClock } from './attentive-clock.ts';
 import { maySpare } from './ejection.ts';
 import { type HealthLimits, judge } from './health.ts';
@@ -9,6 +9,8 @@ import { type JoinLink, Replica, type ReplicaTimes } from './replica.ts';
 
 export interface FleetOptions {
   readonly health: HealthLimits;
+  /** Without it connections are in clear. */
+  readonly tls?: MeshTls | undefined;
   readonly maxReplicas: number;
   /** How long a dead replica is listed. */
   readonly deadListedMs: number;
@@ -88,6 +90,7 @@ export class Fleet {
       return this.#settle(known, link);
     }
     const pool = createSessionPool(hello.address, {
+      tls: this.#options.tls,
       keepalive: ping,
       connectTimeoutMs,
       unreachable: (cause) =>

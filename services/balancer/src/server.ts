@@ -2,7 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { BalancerService, FilterService, ResizeService } from '@imagemesh/api';
 import { createLogger, createMetrics, type RunningService, startAdmin } from '@imagemesh/observe';
-import { createHealth, reflectionRoutes, standardInterceptors, startRpcServer } from '@imagemesh/rpc';
+import {
+  createHealth,
+  openMeshTls,
+  reflectionRoutes,
+  standardInterceptors,
+  startRpcServer,
+} from '@imagemesh/rpc';
 import { AttentiveClock } from './attentive-clock.ts';
 import type { Config } from './config.ts';
 import { createControl } from './control.ts';
@@ -22,6 +28,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
   const rng = Math.random;
   const balancerId =
     config.balancerId === '' ? `balancer-${randomBytes(4).toString('hex')}` : config.balancerId;
+  const tls = config.meshTlsDir === '' ? undefined : await openMeshTls(config.meshTlsDir, { log });
   const health = createHealth([
     BalancerService.typeName,
     ...WORK_SERVICES.map(({ service }) => service.typeName),
@@ -41,6 +48,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
   const clock = new AttentiveClock(PUMP_EVERY_MS, performance.now());
   const now = () => clock.at(performance.now());
   const fleet: Fleet = new Fleet({
+    tls,
     now,
     health: config,
     maxReplicas: config.maxReplicas,
@@ -91,11 +99,13 @@ export async function startBalancer(config: Config): Promise<RunningService> {
     clearInterval(strandedTimer);
     clearInterval(pumpTimer);
     await fleet.close();
+    tls?.close();
   };
   try {
     const server = await startRpcServer({
       host: config.host,
       port: config.port,
+      tls,
       log,
       interceptors: standardInterceptors({ log, metrics }),
       streams: proxy.streams,

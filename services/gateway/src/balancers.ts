@@ -14,6 +14,7 @@ import {
   earlier,
   type GrpcClient,
   MeshError,
+  type MeshTls,
   REQUEST_ID_HEADER,
   TRACEPARENT_HEADER,
   toMeshError,
@@ -40,11 +41,15 @@ export interface Balancers {
 /** A balancer that does not answer in time counts as lost for this call. */
 const answerTimeoutMs = 2000;
 
-export function createBalancers(addresses: Addresses): Balancers {
+/** Without `tls` connections are in clear. */
+export function createBalancers(addresses: Addresses, tls?: MeshTls): Balancers {
   const clients = new Map<string, GrpcClient<typeof BalancerService>>();
   const unfollow = addresses.follow(
     (address) =>
-      clients.set(address, createGrpcClient(BalancerService, address, { maxMessageBytes: 16 * 1024 ** 2 })),
+      clients.set(
+        address,
+        createGrpcClient(BalancerService, address, { tls, maxMessageBytes: 16 * 1024 ** 2 }),
+      ),
     (address) => {
       clients.get(address)?.close();
       clients.delete(address);

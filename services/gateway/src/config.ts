@@ -1,5 +1,6 @@
 /** The gateway's settings: the only reader of its environment. */
 import { fileURLToPath } from 'node:url';
+import type { NatsAuth } from '@imagemesh/events';
 import { type ImageLimits, limitsEnvDocs, limitsFromEnv } from '@imagemesh/image';
 import {
   ConfigError,
@@ -12,9 +13,13 @@ import {
   envList,
   envString,
   LOG_LEVELS,
+  LOOPBACK,
   type LogLevel,
 } from '@imagemesh/observe';
+import { meshTlsDoc } from '@imagemesh/rpc';
 import { checkStoreUrl, type UploadLimits } from '@imagemesh/store';
+import { natsAuthDocs, readNatsAuth } from './nats-config.ts';
+import type { PublicTlsPaths } from './public-tls.ts';
 import { type Retention, readRetention, retentionEnvDocs } from './retention.ts';
 
 export interface Config {
@@ -35,6 +40,11 @@ export interface Config {
   readonly webDir: string;
   /** Origins whose pages may call the API; "*" for all. */
   readonly corsOrigins: readonly string[];
+  /** Undefined: the public port is in clear. */
+  readonly publicTls: PublicTlsPaths | undefined;
+  /** Folder of ca.pem, cert.pem, key.pem; empty: connections to balancers are in clear. */
+  readonly meshTlsDir: string;
+  readonly natsAuth: NatsAuth;
   /** The file of API keys; empty: callers need none. */
   readonly apiKeysFile: string;
   /** Limits on bytes, pixels, sides and operations. */
@@ -94,7 +104,6 @@ export interface ConnectionLimits {
 const host = /^(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:]+\]?)$/;
 const address = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/;
 const origin = /^(?:\*|https?:\/\/[^/\s]+)$/;
-const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i;
 
 const mebibyte = 1024 ** 2;
 const defaultWebDir = fileURLToPath(new URL('../../../web/dist', import.meta.url));
@@ -122,6 +131,9 @@ export function readConfig(env: Env): Config {
       item: origin,
       form: 'a comma-separated list of origins such as https://example.org, or *',
     }),
+    publicTls: readPublicTls(env),
+    meshTlsDir: envString(env, 'MESH_TLS_DIR', { default: '' }),
+    natsAuth: readNatsAuth(env),
     apiKeysFile: envString(env, 'API_KEYS_FILE', { default: '' }),
     imageLimits: limitsFromEnv(env),
     uploads: {
@@ -165,12 +177,23 @@ export function readConfig(env: Env): Config {
     );
   }
   const isOpen = envBoolean(env, 'ALLOW_UNAUTHENTICATED', { default: false });
-  if (!loopback.test(config.host) && config.apiKeysFile === '' && !isOpen) {
+  if (!LOOPBACK.test(config.host) && config.apiKeysFile === '' && !isOpen) {
     throw new ConfigError(
       `HOST=${config.host} can be reached from elsewhere and there are no API keys; make one with "npm run -s keys -- add NAME" (imagemesh keys add NAME) and set API_KEYS_FILE=keys.json, or set ALLOW_UNAUTHENTICATED=true where something in front of the gateway decides who may call (default HOST 127.0.0.1)`,
     );
   }
   return config;
+}
+
+function readPublicTls(env: Env): PublicTlsPaths | undefined {
+  const certFile = envString(env, 'TLS_CERT_FILE', { default: '' });
+  const keyFile = envString(env, 'TLS_KEY_FILE', { default: '' });
+  const clientCaFile = envString(env, 'TLS_CLIENT_CA_FILE', { default: '' });
+  if (certFile !== '' && keyFile !== '') return { certFile, keyFile, clientCaFile };
+  if (certFile === '' && keyFile === '' && clientCaFile === '') return undefined;
+  throw new ConfigError(
+    'TLS_CERT_FILE and TLS_KEY_FILE belong together, and TLS_CLIENT_CA_FILE to them; expected PEM files (default: none)',
+  );
 }
 
 /** For --help. */
@@ -203,6 +226,19 @@ export const envDocs: readonly EnvDoc[] = [
     default: '',
     doc: 'Origins whose pages may call, comma-separated, or *; none but its own.',
   },
+  ...natsAuthDocs,
+  {
+    name: 'TLS_CERT_FILE',
+    default: '',
+    doc: 'Certificate of the public port, PEM, read again when it changes; in clear without.',
+  },
+  { name: 'TLS_KEY_FILE', default: '', doc: 'Its key.' },
+  {
+    name: 'TLS_CLIENT_CA_FILE',
+    default: '',
+    doc: 'Who must have signed the certificate of a client; clients need none without.',
+  },
+  meshTlsDoc,
   {
     name: 'API_KEYS_FILE',
     default: '',

@@ -16,6 +16,7 @@ import {
   trackSessions,
 } from '@imagemesh/rpc';
 import type { ConnectionLimits } from './config.ts';
+import type { PublicTls } from './public-tls.ts';
 import { createSniffingServer } from './sniff.ts';
 import { createStallGuard } from './stall-guard.ts';
 
@@ -24,6 +25,8 @@ export interface FrontOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: ConnectionLimits;
+  /** Without it connections are in clear. */
+  readonly tls?: PublicTls | undefined;
   /** Time for a whole HTTP/1 request. */
   readonly bodyTimeoutMs: number;
   /** Paths that plain gRPC calls go to raw. */
@@ -52,6 +55,7 @@ export async function startFront({
   host,
   port,
   limits,
+  tls,
   bodyTimeoutMs,
   streams,
   handle,
@@ -109,6 +113,7 @@ export async function startFront({
     toHttp2: (socket) => h2.emit('connection', socket),
     timeoutMs: limits.headersTimeoutMs,
     maxConnections: limits.maxConnections,
+    ...(tls !== undefined && { createListener: tls.createListener }),
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

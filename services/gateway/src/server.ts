@@ -15,6 +15,7 @@ import {
 import {
   createLogger,
   createMetrics,
+  LOOPBACK,
   type Logger,
   type Metrics,
   type RunningService,
@@ -24,6 +25,7 @@ import {
   createAddresses,
   createHealth,
   createRpcHandler,
+  openMeshTls,
   reflectionRoutes,
   standardInterceptors,
   validateMessage,
@@ -49,6 +51,7 @@ import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
 import { createMeters, meterFront } from './meters.ts';
 import { readPresets } from './presets.ts';
+import { openPublicTls } from './public-tls.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
 import { imagesRoute } from './rest/images.ts';
@@ -84,6 +87,13 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const store = opened.blobs;
   const claims = createClaimsCache(opened.claims);
   const keyring = config.apiKeysFile === '' ? undefined : await openKeyring(config.apiKeysFile, { log });
+  const meshTls = config.meshTlsDir === '' ? undefined : await openMeshTls(config.meshTlsDir, { log });
+  const publicTls =
+    config.publicTls === undefined
+      ? undefined
+      : await openPublicTls(config.publicTls, { log, handshakeTimeoutMs: connections.headersTimeoutMs });
+  if (publicTls === undefined && keyring !== undefined && !LOOPBACK.test(config.host))
+    log.warn('API keys come in clear: set TLS_CERT_FILE and TLS_KEY_FILE unless a proxy in front has TLS');
   const budget = createMemoryBudget(calls.heldBytesMax);
   const admission = createAdmission(calls);
   const meters = createMeters(metrics, { budget, admission });
@@ -93,8 +103,8 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
   const eventFeed = link && createEventFeed(link, { maxFollowers: calls.maxWatchers });
   const addresses = createAddresses(config.balancerAddresses, { log });
-  const upstream = createUpstream({ addresses, log });
-  const balancers = createBalancers(addresses);
+  const upstream = createUpstream({ addresses, tls: meshTls, log });
+  const balancers = createBalancers(addresses, meshTls);
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
   const runner = createPipelineRunner({ upstream, store, budget });
   const sources = createSources({ store, claims, limits: imageLimits, ...calls });
@@ -209,6 +219,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const front = await startFront({
     host: config.host,
     port: config.port,
+    tls: publicTls,
     limits: connections,
     bodyTimeoutMs: calls.bodyTimeoutMs,
     streams: rpcs.streams({ log, onFinish: meters.callEnded }),
@@ -239,11 +250,13 @@ export async function startGateway(config: Config): Promise<RunningService> {
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
       keyring?.close();
+      publicTls?.close();
       await sweeping.stop();
       jobsEnding.abort();
       balancers.close();
       await upstream.close();
       addresses.close();
+      meshTls?.close();
       await link?.close();
       await opened.close();
       await admin.close();
@@ -259,11 +272,11 @@ function warmUp(): void {
 }
 
 function openEvents(
-  { natsUrl, natsReplicas: replicas }: Config,
+  { natsUrl, natsAuth, natsReplicas: replicas }: Config,
   { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
 ): { link: NatsLink | undefined; events: EventPublisher } {
   if (natsUrl === '') return { link: undefined, events: createNoEvents() };
-  const link = connectNats({ url: natsUrl, name: gatewayId, log, replicas });
+  const link = connectNats({ url: natsUrl, auth: natsAuth, name: gatewayId, log, replicas });
   return {
     link,
     events: createEventPublisher(link, { onDropped }),

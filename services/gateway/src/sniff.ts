@@ -6,6 +6,7 @@
  * is handed to the server that speaks it. A preface may come in pieces; nobody may take long over it.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -14,6 +15,8 @@ export interface SniffOptions {
   readonly toHttp1: (socket: Socket) => void;
   /** Takes a connection that speaks HTTP/2. */
   readonly toHttp2: (socket: Socket) => void;
+  /** Listens; default in clear. With TLS whoever speaks HTTP/2 must have said so by ALPN. */
+  readonly createListener?: (onConnection: (socket: Socket) => void) => Server;
   /** How long the first bytes may take before the connection is closed. */
   readonly timeoutMs: number;
   /** Connections at once; more are closed at once. */
@@ -28,8 +31,14 @@ export function protocolOf(head: Uint8Array): 'http1' | 'http2' | 'undecided' {
 }
 
 /** A listener, not yet listening, that hands each connection to the right server. */
-export function createSniffingServer({ toHttp1, toHttp2, timeoutMs, maxConnections }: SniffOptions): Server {
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
+export function createSniffingServer({
+  toHttp1,
+  toHttp2,
+  createListener = listenInClear,
+  timeoutMs,
+  maxConnections,
+}: SniffOptions): Server {
+  const server = createListener((socket) => {
     let head: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => socket.destroy(), timeoutMs);
     const stop = () => {
@@ -48,13 +57,18 @@ export function createSniffingServer({ toHttp1, toHttp2, timeoutMs, maxConnectio
       if (head.length === 0 || protocol === 'undecided') return;
       stop();
       socket.unshift(head);
-      if (protocol === 'http2') toHttp2(socket);
-      else toHttp1(socket);
+      if (protocol !== 'http2') toHttp1(socket);
+      else if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') socket.destroy();
+      else toHttp2(socket);
     };
     socket.on('readable', onReadable).on('end', onGone).on('error', onGone).on('close', stop);
   });
   server.maxConnections = maxConnections;
   return server;
+}
+
+function listenInClear(onConnection: (socket: Socket) => void): Server {
+  return createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, onConnection);
 }
 
 function read(socket: Socket): Buffer | undefined {

@@ -13,6 +13,7 @@ import {
   type Deadline,
   deadlineIn,
   MeshError,
+  type MeshTls,
   openWireCall,
   remainingMs,
   type SessionPool,
@@ -43,6 +44,8 @@ export interface UpstreamOptions {
   /** Of the balancers. */
   readonly addresses: Addresses;
   readonly log: Logger;
+  /** Without it connections are in clear. */
+  readonly tls?: MeshTls | undefined;
   /** Default Math.random: breaks ties. */
   readonly random?: () => number;
 }
@@ -74,7 +77,7 @@ interface Balancer {
   readonly leaving: AbortController;
 }
 
-export function createUpstream({ addresses, log, random = Math.random }: UpstreamOptions): Upstream {
+export function createUpstream({ addresses, tls, log, random = Math.random }: UpstreamOptions): Upstream {
   const gone = (address: string) => (cause: unknown) =>
     new MeshError('BALANCER_UNREACHABLE', 'no balancer can be reached', {
       cause,
@@ -83,7 +86,8 @@ export function createUpstream({ addresses, log, random = Math.random }: Upstrea
   const balancers = new Map<string, Balancer>();
   const retired = new Set<SessionPool>();
   const added = (address: string) => {
-    const pool = createSessionPool(address, { unreachable: gone(address), lost: gone(address), keepalive });
+    const unavailable = gone(address);
+    const pool = createSessionPool(address, { tls, unreachable: unavailable, lost: unavailable, keepalive });
     const balancer: Balancer = { pool, isServing: false, leaving: new AbortController() };
     balancers.set(address, balancer);
     void keepChecked(balancer, log);
