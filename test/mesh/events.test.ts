@@ -1,4 +1,11 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { ImageService, JobService, type WatchEventsResponse } from '@imagemesh/api';
 import { createGrpcClient, type GrpcClient } from '@imagemesh/rpc';
 import { quadrants, startMesh } from '@imagemesh/testkit';
@@ -138,6 +145,60 @@ describe('WatchEvents', () => {
       ({ subject }) => subject === after,
     );
     expect(seen.some(({ subject }) => subject === id)).toBe(false);
+  });
+});
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const hasPython = spawnSync('python3', ['--version']).status === 0;
+
+/** Runs it until a line of its output has the text, then interrupts it; all its lines. */
+async function runUntil(command: string, args: readonly string[], text: string): Promise<string[]> {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const lines: string[] = [];
+  try {
+    for await (const line of createInterface(child.stdout)) {
+      lines.push(line);
+      if (line.includes(text)) break;
+    }
+  } finally {
+    child.kill('SIGINT');
+    await exited;
+  }
+  return lines;
+}
+
+describe('the example', () => {
+  it('consume-events.ts gets completed jobs, and goes on where it left off', async () => {
+    const args = ['--import', 'tsx', 'examples/consume-events.ts', mesh.natsUrl, 'test'];
+    const first = await runJob(['a']);
+    await runUntil(process.execPath, args, first);
+    const second = await runJob(['a', 'b']);
+    const lines = await runUntil(process.execPath, args, second);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/ made [0-9a-f]{64} [0-9a-f]{64}$/);
+  });
+
+  it.runIf(hasPython)('follow_events.py follows, and goes on from the place that it keeps', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'imagemesh-events-'));
+    try {
+      const place = join(folder, 'place.txt');
+      await writeFile(place, '1');
+      const args = ['examples/follow_events.py', mesh.gatewayUrl, place];
+      const first = await runJob(['a']);
+      await runUntil('python3', args, `imagemesh.job.completed ${first}`);
+      const second = await runJob(['a']);
+      const lines = await runUntil('python3', args, `imagemesh.job.completed ${second}`);
+      // The place is kept after the line is printed: the last line may come once more.
+      expect(lines.filter((line) => line.includes(first)).length).toBeLessThanOrEqual(1);
+      expect(lines.filter((line) => line.includes(second)).map((line) => line.split(' ')[1])).toEqual([
+        'imagemesh.job.created',
+        'imagemesh.job.started',
+        'imagemesh.job.completed',
+      ]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });
 
