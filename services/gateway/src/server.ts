@@ -54,15 +54,10 @@ import { readPresets } from './presets.ts';
 import { openPublicTls } from './public-tls.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
-import { imagesRoute } from './rest/images.ts';
 import { createRest } from './rest/index.ts';
-import { jobRoutes } from './rest/job-routes.ts';
-import { createJobRoutes } from './rest/jobs.ts';
 import { pageRoutes } from './rest/page.ts';
-import { signedImagesRoute } from './rest/signed-images.ts';
+import { restRoutes } from './rest/routes.ts';
 import { createCheckSignature, readSigningKeys } from './rest/signing.ts';
-import { transformRoute } from './rest/transform.ts';
-import { uploadRoute } from './rest/upload.ts';
 import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
 import { createRpcs, services } from './rpc/index.ts';
@@ -171,22 +166,15 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const findPreset = presetsFile === '' ? () => undefined : await readPresets(presetsFile);
   const rest = createRest({
     routes: [
-      uploadRoute(storeImage),
-      imagesRoute(claims, store),
-      transformRoute({ transforms, store, findPreset }),
-      signedImagesRoute({
-        transforms,
-        store,
+      ...restRoutes({
+        ...{ storeImage, claims, store, transforms, jobs, findPreset, now: Date.now },
         cache: createResultCache(config.urls.resultCacheBytes),
         checkSignature: createCheckSignature({
           keys: signingKeysFile === '' ? [] : await readSigningKeys(signingKeysFile),
           allowsUnsafe: config.urls.allowsUnsafe,
           now: Date.now,
         }),
-        findPreset,
-        now: Date.now,
       }),
-      ...jobRoutes(createJobRoutes(jobs, findPreset), storeImage),
       ...(await pageRoutes(config.webDir)),
     ],
     enter: enterHttp,
