@@ -1,6 +1,6 @@
 /** The README's commands, run as pasted against a real mesh on another port. */
 import { execFile } from 'node:child_process';
-import { access, copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { access, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,8 +15,10 @@ const hasGrpcurl = await isOnPath('grpcurl');
 let mesh: TestMesh;
 let folder: string;
 beforeAll(async () => {
-  mesh = await startMesh({ nats: true });
   folder = await mkdtemp(join(tmpdir(), 'imagemesh-readme-'));
+  const signingKeys = join(folder, 'signing-keys');
+  await writeFile(signingKeys, `k1 ${'5a'.repeat(32)}\n`);
+  mesh = await startMesh({ nats: true, env: { SIGNING_KEYS_FILE: signingKeys } });
   await mkdir(join(folder, 'examples'));
   await copyFile(join(root, 'examples/sample.jpg'), join(folder, 'examples/sample.jpg'));
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
@@ -50,6 +52,24 @@ describe('the README', () => {
     await expectEdges();
   });
 
+  it('transforms by Connect and gRPC-Web', async () => {
+    await runExample('buf-curl-web.sh');
+    await expectEdges('edges-connect.png');
+    await expectEdges('edges-grpcweb.png');
+  });
+
+  it('transforms by curl in one line', async () => {
+    await runExample('curl-transform.sh');
+    const { width, height } = await decode(await readFile(join(folder, 'small.webp')));
+    expect({ width, height }).toEqual({ width: 300, height: 200 });
+  });
+
+  it('shows an image by a signed URL', async () => {
+    const [, url = ''] = /src="([^"]+)"/.exec(await runExample('img.sh')) ?? [];
+    const reply = await fetch(url, { headers: { accept: 'image/avif,image/webp,*/*' } });
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([200, 'image/avif']);
+  });
+
   // grpcurl is in no package registry that a test could take it from; buf curl makes the same call everywhere.
   it.runIf(hasGrpcurl)('transforms by grpcurl, by reflection', async () => {
     await rm(join(folder, 'edges.png'), { force: true });
@@ -63,8 +83,8 @@ describe('the README', () => {
   });
 });
 
-async function expectEdges(): Promise<void> {
-  const { data, width, height } = await decode(await readFile(join(folder, 'edges.png')));
+async function expectEdges(name = 'edges.png'): Promise<void> {
+  const { data, width, height } = await decode(await readFile(join(folder, name)));
   expect({ width, height }).toEqual({ width: 300, height: 200 });
   expect(new Set(data)).toEqual(new Set([0, 255]));
 }
