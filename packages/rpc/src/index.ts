@@ -35,6 +35,7 @@ export {
   remainingMs,
 } from './deadline.ts';
 export { errorDetails } from './error-details.ts';
+export { ERROR_DOCS, type ErrorDoc } from './error-docs.ts';
 export * from './errors.ts';
 export { MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from './frames.ts';
 export { fromGrpcError } from './grpc-errors.ts';
