@@ -79,6 +79,7 @@ export const ERROR_REASONS = {
   NOT_IMPLEMENTED: 'unimplemented',
   COMPRESSION_UNSUPPORTED: 'unimplemented',
   NO_REPLICA: 'unavailable',
+  STORE_NOT_SHARED: 'unavailable',
   REPLICA_LOST: 'unavailable',
   REPLICA_STOPPING: 'unavailable',
   POISONED: 'failed_precondition',

@@ -445,6 +445,16 @@ describe('membership', () => {
     expect(balancer.heard[1]).toMatchObject({ case: 'report', value: { serving: true, inFlight: 0 } });
   });
 
+  it('says that it has no store where it cannot reach the one it was given, and works on bytes', async () => {
+    const balancer = await startBalancer();
+    await start(echoAgents(), {
+      BALANCER_ADDRESSES: `127.0.0.1:${balancer.port}`,
+      STORE_URL: 'file:/dev/null/store',
+    });
+    await until(() => balancer.heard.length >= 1);
+    expect(balancer.heard[0]).toMatchObject({ case: 'hello', value: { storeId: '' } });
+  });
+
   it('joins every balancer, and joins again one that comes back', async () => {
     const first = await startBalancer();
     const second = await startBalancer();

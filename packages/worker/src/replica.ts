@@ -16,7 +16,7 @@ import {
   standardInterceptors,
   startRpcServer,
 } from '@imagemesh/rpc';
-import { openBlobStore } from '@imagemesh/store';
+import { type BlobStore, openBlobStore } from '@imagemesh/store';
 import type { Agents } from './agents.ts';
 import { createMembership } from './join.ts';
 import { createLoadMeter } from './load-meter.ts';
@@ -61,7 +61,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   const service = worker === Kind.RESIZE ? ResizeService : FilterService;
   const method = worker === Kind.RESIZE ? ResizeService.method.resize : FilterService.method.filter;
   const path = `/${service.typeName}/${method.name}`;
-  const store = config.storeUrl === undefined ? undefined : await openBlobStore(config.storeUrl);
+  const store = await openSharedStore(config.storeUrl, log);
   const slots = createSlots(config.slots);
   const ownSpeed = createOwnSpeed();
   const health = createHealth([service.typeName]);
@@ -162,6 +162,17 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
       await admin.close();
     },
   };
+}
+
+/** Without it the replica is of use all the same: it says so when it joins, and gets bytes instead of references. */
+async function openSharedStore(url: string | undefined, log: Logger): Promise<BlobStore | undefined> {
+  if (url === undefined) return undefined;
+  try {
+    return await openBlobStore(url);
+  } catch (error) {
+    log.error({ err: error }, 'the store cannot be reached; the replica joins without it');
+    return undefined;
+  }
 }
 
 function endProcess(): void {

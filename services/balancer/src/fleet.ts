@@ -189,7 +189,7 @@ export class Fleet {
     replica.link = link;
     const { id, address, hello } = replica;
     this.#options.log.info(
-      { replica: id, address, slots: hello.slots, build: hello.build },
+      { replica: id, address, slots: hello.slots, build: hello.build, store: hello.storeId },
       'replica joined',
     );
     this.#judge(replica);

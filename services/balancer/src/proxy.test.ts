@@ -142,6 +142,18 @@ describe('the way through', () => {
     expect(a.begun).toBe(5);
     expect(b.begun).toBe(5);
   });
+
+  it('says so at once where only replicas of another store are there, and waits where none is', async () => {
+    await mesh.replica({ id: 'a', operations: ['resize'], storeId: 's1' });
+    await mesh.replica({ id: 'b', operations: ['resize'] });
+    const call = (operation: string) =>
+      mesh.call({ metadata: { 'im-store': 's2', 'im-op': operation }, deadlineMs: 20_000 });
+    await expect(call('resize')).rejects.toMatchObject({
+      reason: 'STORE_NOT_SHARED',
+      metadata: { worker: 'resize', store: 's2' },
+    });
+    await expect(call('rotate')).rejects.toMatchObject({ reason: 'NO_REPLICA' });
+  });
 });
 
 describe('flow', () => {

@@ -119,6 +119,11 @@ export class Scheduler {
           call.strandedSinceMs = undefined;
           continue;
         }
+        // There is nothing to wait for: the caller may send the bytes instead.
+        if (isOfOtherStore(call, hopeful)) {
+          call.fail(storeNotShared(call));
+          continue;
+        }
         call.strandedSinceMs ??= nowMs;
         if (nowMs - call.strandedSinceMs >= this.#options.noReplicaGraceMs) call.fail(noReplica(call));
       }
@@ -220,6 +225,21 @@ interface FleetState extends DispatchState {
 
 function isSheddable({ callClass }: ProxiedCall): boolean {
   return callClass === 'sheddable' || callClass === 'job';
+}
+
+/** Whether replicas could run it but for the store that they share with its caller, or do not. */
+function isOfOtherStore({ needs }: ProxiedCall, replicas: readonly Replica[]): boolean {
+  const { storeId: _, ...anyStore } = needs;
+  return (
+    needs.storeId !== undefined &&
+    replicas.some((replica) => canRun({ ...anyStore, storeId: undefined }, replica))
+  );
+}
+
+function storeNotShared({ needs: { worker, storeId = '' } }: ProxiedCall): MeshError {
+  return new MeshError('STORE_NOT_SHARED', `no ${workerName(worker)} replica shares the store ${storeId}`, {
+    metadata: { worker: workerName(worker), store: storeId },
+  });
 }
 
 function noReplica(call: ProxiedCall): MeshError {

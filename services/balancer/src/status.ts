@@ -79,5 +79,6 @@ function replicaMessage(replica: Replica, weight: number, balancerId: string): R
     balancerIds: [balancerId],
     cpuCores: report?.cpuCores ?? 0,
     residentBytes: report?.residentBytes ?? 0n,
+    storeId: hello.storeId,
   });
 }

@@ -19,6 +19,7 @@ import {
   TransformReportSchema,
   type WorkHeader,
 } from '@imagemesh/api';
+import type { Logger } from '@imagemesh/observe';
 import { MeshError, toMeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { CallContext } from './call.ts';
@@ -26,6 +27,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import type { Plan, Stage } from './plan.ts';
 import { type StageReply, type StageRequest, type StageSource, sendStage } from './send-stage.ts';
 import type { Upstream } from './upstream.ts';
+import { createSendEither } from './without-store.ts';
 
 /** The encoded image that a pipeline begins with, in memory or in the store. */
 export type PipelineSource = { readonly info: ImageInfo; readonly sizeBytes: number } & (
@@ -92,8 +94,9 @@ export interface PixelPlan {
 
 export interface PipelineParts {
   readonly upstream: Upstream;
-  readonly store: Pick<BlobStore, 'id' | 'deleteTemporary'>;
+  readonly store: Pick<BlobStore, 'id' | 'readImage' | 'readTemporary' | 'putImage' | 'deleteTemporary'>;
   readonly budget: MemoryBudget;
+  readonly log: Logger;
 }
 
 /** A replica sends at most this much of a result; more is saved as a temporary blob (Destination in worker.proto). */
@@ -102,11 +105,15 @@ const inlineBytes = 16 * 1024 * 1024;
 /** Worst case of an encoder: the raw pixels, and this for metadata. */
 const encodedSlackBytes = 1024 * 1024;
 
-export function createPipelineRunner({ upstream, store, budget }: PipelineParts): PipelineRunner {
+export function createPipelineRunner({ upstream, store, budget, log }: PipelineParts): PipelineRunner {
+  const sendEither = createSendEither({ store, budget, log });
+
   async function runStage(call: CallContext, request: StageRequest): Promise<StageReply> {
     try {
-      return await upstream.send(call, (pool, deaths) =>
-        sendStage(pool, call, request, { storeId: store.id, budget, deaths }),
+      return await sendEither(call, request, (either) =>
+        upstream.send(call, (pool, deaths) =>
+          sendStage(pool, call, either, { storeId: store.id, budget, deaths }),
+        ),
       );
     } catch (error) {
       throw imageGone(toMeshError(error), request);

@@ -88,9 +88,7 @@ export async function sendStage(
   request: StageRequest,
   { storeId, budget, deaths }: SendOptions,
 ): Promise<StageReply> {
-  const { stage, source, destination } = request;
-  const needsStore =
-    source.blob !== undefined || destination !== Destination.INLINE || stage.names.includes('watermark');
+  const { stage } = request;
   const wire = openWireCall(pool, {
     path: paths[stage.worker],
     metadata: {
@@ -102,7 +100,7 @@ export async function sendStage(
       ...(stage.names.length > 0 && { [IM_OP]: stage.names.join(',') }),
       ...(request.ageMs > 0 && { [IM_AGE]: request.ageMs.toFixed(1) }),
       ...(deaths > 0 && { [IM_DEATHS]: String(deaths) }),
-      ...(needsStore && { [IM_STORE]: storeId }),
+      ...(needsStore(request) && { [IM_STORE]: storeId }),
     },
     deadline: call.deadline,
     signal: call.signal,
@@ -130,6 +128,11 @@ export async function sendStage(
     release();
     throw error;
   }
+}
+
+/** Whether the replica must share the store. */
+export function needsStore({ stage, source, destination }: StageRequest): boolean {
+  return source.blob !== undefined || destination !== Destination.INLINE || stage.names.includes('watermark');
 }
 
 async function send(

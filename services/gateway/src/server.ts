@@ -101,7 +101,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const upstream = createUpstream({ addresses, tls: meshTls, log });
   const balancers = createBalancers(addresses, meshTls);
   const feed = createReplicaFeed({ balancers, maxFollowers: calls.maxWatchers });
-  const runner = createPipelineRunner({ upstream, store, budget });
+  const runner = createPipelineRunner({ upstream, store, budget, log });
   const sources = createSources({ store, claims, limits: imageLimits, ...calls });
   const storeImage = createStoreImage({
     store,

@@ -31,7 +31,7 @@ export async function createPipelineHarness() {
       const addresses = 'follow' in balancers ? balancers : createAddresses(balancers);
       const upstream = createUpstream({ addresses, log });
       upstreams.push(upstream);
-      return createPipelineRunner({ upstream, store, budget });
+      return createPipelineRunner({ upstream, store, budget, log });
     },
     async clear() {
       await Promise.all(upstreams.splice(0).map((upstream) => upstream.close()));
