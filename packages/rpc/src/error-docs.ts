@@ -49,6 +49,10 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
     when: 'As many uploads are open as one caller may have.',
     remedy: 'Finish one, or wait until one expires.',
   },
+  STORE_NOT_SHARED: {
+    when: 'No replica that could do it shares the store of the gateway, and a watermark is read from there.',
+    remedy: 'Give the replicas the STORE_URL of the gateway.',
+  },
   STORE_UNAVAILABLE: { when: 'The store does not answer.', remedy: later },
   API_KEY_MISSING: {
     when: 'The call needs an API key and has none.',
