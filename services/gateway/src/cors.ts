@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { cors, type NodeServerRequest, type NodeServerResponse } from '@imagemesh/rpc';
 
-const ownRequestHeaders = ['Authorization', 'Traceparent', 'X-Request-Id', 'Idempotency-Key'];
+const ownRequestHeaders = ['Authorization', 'X-Api-Key', 'Traceparent', 'X-Request-Id', 'Idempotency-Key'];
 const ownReplyHeaders = ['X-Request-Id', 'Im-Reason', 'Retry-After', 'Location', 'ETag'];
 const maxAgeSeconds = 7200;
 
