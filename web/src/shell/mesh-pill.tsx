@@ -15,7 +15,7 @@ export function MeshPill({ fleet }: { fleet: FleetState }) {
       <span class="dot" aria-hidden="true" />
       <span class="visually-hidden">Mesh: </span>
       {kind === 'live' ? ready : kind === 'lost' ? 'offline' : '…'}
-      {kind === 'live' && <span class="pill-word">{ready === 1 ? 'replica' : 'replicas'}</span>}
+      {kind === 'live' && <span class="pill-word">{ready === 1 ? ' replica' : ' replicas'}</span>}
     </a>
   );
 }
