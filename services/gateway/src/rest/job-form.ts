@@ -15,8 +15,8 @@ import {
 } from '@imagemesh/api';
 import { invalidField, validateMessage } from '@imagemesh/rpc';
 import { readFieldText } from '../syntax/field-text.ts';
+import { mergeOutput } from '../syntax/merge-output.ts';
 import type { FindPreset, ParsedOperations } from '../syntax/parse-operations.ts';
-import { mergeOutput } from './output-fields.ts';
 
 export type FormKind = 'resize' | 'crop' | 'filter';
 

@@ -1,5 +1,5 @@
 /** How a result is encoded, as the parameters of a URL say: the fields of Output by their names, beside `ops`. */
-import { clone, create, fromJson, type JsonObject } from '@bufbuild/protobuf';
+import { clone, fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { Format, type Output, OutputSchema } from '@imagemesh/api';
 import { invalidField, validateMessage } from '@imagemesh/rpc';
 import { readFieldText } from '../syntax/field-text.ts';
@@ -21,18 +21,6 @@ export function readOutputFields(fields: Iterable<readonly [string, string]>): O
   const message = fromJson(OutputSchema, output);
   validateMessage(OutputSchema, message);
   return message;
-}
-
-/** The first with what the second says over it. */
-export function mergeOutput(base: Output | undefined, over: Output | undefined): Output {
-  const merged = base === undefined ? create(OutputSchema) : clone(OutputSchema, base);
-  if (over === undefined) return merged;
-  for (const [name, value] of Object.entries(over)) {
-    const isGiven =
-      value !== undefined && value !== Format.UNSPECIFIED && !(Array.isArray(value) && value.length === 0);
-    if (isGiven) Object.assign(merged, { [name]: value });
-  }
-  return merged;
 }
 
 /** With FORMAT_AUTO resolved to what the client takes, unless the request names that itself. */

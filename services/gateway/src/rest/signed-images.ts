@@ -6,10 +6,11 @@ import { formatOfExtension } from '@imagemesh/image';
 import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { CachedResult, ResultCache } from '../result-cache.ts';
+import { mergeOutput } from '../syntax/merge-output.ts';
 import { type FindPreset, type ParsedOperations, parseOperations } from '../syntax/parse-operations.ts';
 import type { Transforms } from '../transforms.ts';
 import { sendImage } from './image-reply.ts';
-import { mergeOutput, withAccepted } from './output-fields.ts';
+import { withAccepted } from './output-fields.ts';
 import type { RestCall, Route } from './route.ts';
 import type { CheckSignature, Grant } from './signing.ts';
 

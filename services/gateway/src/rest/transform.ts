@@ -4,11 +4,12 @@ import { invalidField } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { IncomingChunks } from '../rpc/call-shapes.ts';
 import type { ReadySource } from '../source.ts';
+import { mergeOutput } from '../syntax/merge-output.ts';
 import { type FindPreset, type ParsedOperations, parseOperations } from '../syntax/parse-operations.ts';
 import type { Transforms } from '../transforms.ts';
 import { mediaType, readForm } from './form.ts';
 import { sendImage } from './image-reply.ts';
-import { mergeOutput, readOutputFields, withAccepted } from './output-fields.ts';
+import { readOutputFields, withAccepted } from './output-fields.ts';
 import type { RestCall, Route } from './route.ts';
 
 export interface TransformRouteParts {

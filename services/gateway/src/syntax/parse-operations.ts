@@ -19,6 +19,7 @@ import {
   presetStep,
   stepSeparator,
 } from './grammar.ts';
+import { mergeOutput } from './merge-output.ts';
 
 export interface ParsedOperations {
   readonly operations: readonly Operation[];
@@ -43,23 +44,25 @@ export function parseOperations(text: string, findPreset: FindPreset = () => und
     throw wrong({ text, at: 0 }, `is longer than ${maxSyntaxChars} characters`);
   const operations: Operation[] = [];
   let output: Output | undefined;
+  let isEnded = false;
   const steps = text === '' ? [] : split({ text, at: 0 }, stepSeparator);
   if (steps.length > maxSteps) throw wrong({ text, at: 0 }, `has more than ${maxSteps} steps`);
   for (const step of steps) {
     const [name, rest] = splitOnce(step, ':');
     const key = decode(name).toLowerCase().replaceAll('-', '_');
-    if (output !== undefined) throw wrong(step, 'follows output, which must come last');
+    if (isEnded) throw wrong(step, 'follows output, which must come last');
     if (key === outputStep) {
       const { values, places } = readArguments(OutputSchema, step, rest);
       const given = fromJson(OutputSchema, values);
       checked(step, () => validateMessage(OutputSchema, given), places);
-      output = given;
+      output = output === undefined ? given : mergeOutput(output, given);
+      isEnded = true;
     } else if (key === presetStep) {
       const presetName = rest === undefined ? '' : decode(rest);
       const preset = findPreset(presetName);
       if (preset === undefined) throw wrong(rest ?? step, `there is no preset ${JSON.stringify(presetName)}`);
       operations.push(...preset.operations);
-      output = preset.output;
+      output = preset.output === undefined ? output : mergeOutput(output, preset.output);
     } else {
       operations.push(readOperation(key, name, step, rest));
     }

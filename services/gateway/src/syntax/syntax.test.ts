@@ -62,6 +62,10 @@ describe('the operation syntax', () => {
       operations: [{ grayscale: {} }, { resize: {} }],
       output: { format: 3, quality: 70 },
     });
+    // Steps may follow a preset, and so may another saying of how the result is encoded.
+    const more = jsonOf(parseOperations('preset:thumb/invert/output:quality=50', find));
+    expect(more.operations.map((step) => Object.keys(step)[0])).toEqual(['resize', 'invert']);
+    expect(more.output).toMatchObject({ format: 3, quality: 50 });
     expect(() => parseOperations('preset:constructor', find)).toThrow(/no preset "constructor"/);
   });
 
