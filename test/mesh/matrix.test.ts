@@ -12,7 +12,7 @@ beforeAll(async () => {
   mesh = await startMesh({
     replicas: { resize: 1, filter: 0 },
     // Calls that need a filter replica wait, without work, until their deadline passes or their client leaves.
-    env: { MAX_INPUT_BYTES: '1MiB', NO_REPLICA_GRACE_MS: '600000' },
+    env: { MAX_INPUT_BYTES: '1MiB', NO_REPLICA_GRACE_MS: '600000', CORS_ORIGINS: 'https://app.example' },
   });
   pictures = { small: await quadrants({ width: 64, height: 32 }), large: await noisePng(2_000_000) };
 });
@@ -126,6 +126,73 @@ describe.each(ways)('$name', (way) => {
       expect(reply.code).toBe('Unimplemented');
       await expectRefusal(reply, 'COMPRESSION_UNSUPPORTED');
     });
+  });
+});
+
+const transform = '/imagemesh.v1.ImageService/Transform';
+
+describe('by plain HTTP', () => {
+  it.each([
+    ['gRPC-Web text', { 'content-type': 'application/grpc-web-text' }, 415],
+    ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
+  ])('%s is refused with a reason', async (_name, headers, status) => {
+    const reply = await fetch(`${mesh.gatewayUrl}${transform}`, { method: 'POST', headers, body: 'x' });
+    expect(reply.status).toBe(status);
+    expect(reply.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/);
+    expect(await reply.json()).toMatchObject({ code: 'invalid_argument' });
+  });
+
+  it('GET is for calls without side effects, and says what caches may keep', async () => {
+    const ask = (method: string, message: object) =>
+      fetch(
+        `${mesh.gatewayUrl}/imagemesh.v1.${method}?connect=v1&encoding=json&message=${encodeURIComponent(JSON.stringify(message))}`,
+      );
+    const operations = await ask('ImageService/ListOperations', {});
+    expect([operations.status, operations.headers.get('cache-control')]).toEqual([
+      200,
+      'private, max-age=3600',
+    ]);
+    const replicas = await ask('BalancerService/ListReplicas', {});
+    expect([replicas.status, replicas.headers.get('cache-control')]).toEqual([200, 'no-store']);
+    const missing = await ask('ImageService/GetImage', { imageId: 'ab'.repeat(32) });
+    expect([missing.status, missing.headers.get('cache-control')]).toEqual([404, 'no-store']);
+    const drained = await ask('BalancerService/DrainReplica', { replicaId: 'resize-1' });
+    expect([drained.status, drained.headers.get('allow')]).toEqual([405, 'POST']);
+  });
+
+  it.each([
+    'application/json',
+    'application/proto',
+    'application/connect+proto',
+    'application/grpc-web+proto',
+  ])('a page of an allowed origin may call by %s and read what it needs', async (contentType) => {
+    const origin = 'https://app.example';
+    const asked =
+      'content-type, connect-protocol-version, connect-timeout-ms, grpc-timeout, x-grpc-web, x-api-key';
+    const preflight = await fetch(`${mesh.gatewayUrl}${transform}`, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': asked,
+      },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(preflight.headers.get('access-control-allow-credentials')).toBeNull();
+    expect(Number(preflight.headers.get('access-control-max-age'))).toBeGreaterThan(600);
+    const allowed = (preflight.headers.get('access-control-allow-headers') ?? '').toLowerCase().split(', ');
+    for (const header of asked.split(', ')) expect(allowed).toContain(header);
+
+    // Refused or not: a page has to be able to read why.
+    const reply = await fetch(`${mesh.gatewayUrl}${transform}`, {
+      method: 'POST',
+      headers: { origin, 'content-type': contentType },
+      body: '{}',
+    });
+    expect(reply.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(reply.headers.get('access-control-expose-headers')).toMatch(/Grpc-Status.*X-Request-Id/);
+    expect(reply.headers.get('vary')).toContain('Origin');
   });
 });
 

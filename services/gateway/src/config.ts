@@ -95,7 +95,7 @@ export interface ConnectionLimits {
   readonly maxConnections: number;
   /** Time for the first bytes, and for the headers of an HTTP/1 request. */
   readonly headersTimeoutMs: number;
-  /** Time that an HTTP/1 connection may be idle. */
+  /** Time that a connection may be open without a request. */
   readonly idleTimeoutMs: number;
   /** Time that bytes of a reply may wait without any of them being read. */
   readonly stallTimeoutMs: number;
@@ -296,6 +296,6 @@ export const envDocs: readonly EnvDoc[] = [
     default: '10000',
     doc: "Time for a connection's first bytes and for HTTP/1 headers.",
   },
-  { name: 'IDLE_TIMEOUT_MS', default: '65000', doc: 'Time that an HTTP/1 connection may be idle.' },
+  { name: 'IDLE_TIMEOUT_MS', default: '65000', doc: 'Time that a connection may be open without a request.' },
   { name: 'STALL_TIMEOUT_MS', default: '60000', doc: 'Time that a reply may wait without being read.' },
 ];

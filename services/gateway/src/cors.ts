@@ -4,12 +4,21 @@ import type { ServerResponse } from 'node:http';
 import { cors, type NodeServerRequest, type NodeServerResponse } from '@imagemesh/rpc';
 
 const ownRequestHeaders = ['Authorization', 'X-Api-Key', 'Traceparent', 'X-Request-Id', 'Idempotency-Key'];
-const ownReplyHeaders = ['X-Request-Id', 'Im-Reason', 'Retry-After', 'Location', 'ETag'];
+const ownReplyHeaders = [
+  'X-Request-Id',
+  'Im-Reason',
+  'Retry-After',
+  'Location',
+  'ETag',
+  'Content-Range',
+  'WWW-Authenticate',
+];
 const maxAgeSeconds = 7200;
 
 /**
  * Sets the headers that let a page read the reply; true if the request was a preflight and is answered. Without
- * allowed origins nothing is set, and browsers let only the gateway's own page call.
+ * allowed origins nothing is set, and browsers let only the gateway's own page call. Credentials of the browser (cookies)
+ * are never allowed, as the gateway knows none: keys are sent by scripts, in a header. So "*" gives nobody's rights away.
  */
 export function createCors(origins: readonly string[]) {
   return (request: NodeServerRequest, response: NodeServerResponse): boolean => {

@@ -15,8 +15,10 @@ import {
   type StreamHandler,
   trackSessions,
 } from '@imagemesh/rpc';
+import { refuseBadHttp } from './bad-http.ts';
 import type { ConnectionLimits } from './config.ts';
 import type { PublicTls } from './public-tls.ts';
+import { createSessionGuard } from './session-guard.ts';
 import { createSniffingServer } from './sniff.ts';
 import { createStallGuard } from './stall-guard.ts';
 
@@ -76,9 +78,11 @@ export async function startFront({
       handle(request, response);
     } catch {
       // Only a request that is not proper HTTP gets here: no host, an authority that is none.
-      if (!response.headersSent) response.writeHead(400, { 'content-type': 'text/plain' });
+      if (!response.headersSent) response.writeHead(400, { 'content-type': 'application/json' });
+      const message = 'this is not a proper HTTP request';
+      const error = { code: 'invalid_argument', reason: 'INVALID_REQUEST', message, request_id: requestId };
       // Both kinds of response have end(); Connect's type of them leaves it out.
-      (response as http.ServerResponse).end('bad request\n');
+      (response as http.ServerResponse).end(`${JSON.stringify({ error })}\n`);
     }
   };
   const http1 = createHttp1({ limits, bodyTimeoutMs }, (request, response) => {
@@ -89,6 +93,7 @@ export async function startFront({
   const http1Sockets = new Set<Socket>();
   const h2 = http2.createServer(http2ServerOptions);
   const sessions = trackSessions(h2);
+  h2.on('session', createSessionGuard({ idleTimeoutMs: limits.idleTimeoutMs }));
   const stallGuard = createStallGuard({ timeoutMs: limits.stallTimeoutMs });
   // Makes request and response objects for the streams that do not go raw; never listens itself.
   const compat = http2.createServer(http2ServerOptions, onRequest);
@@ -144,6 +149,7 @@ function createHttp1(
   { limits, bodyTimeoutMs }: Pick<FrontOptions, 'limits' | 'bodyTimeoutMs'>,
   onRequest: FrontOptions['handle'],
 ): http.Server {
+  const responses = new WeakMap<Socket, http.ServerResponse>();
   const http1 = http.createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
@@ -152,8 +158,17 @@ function createHttp1(
       maxHeaderSize: maxHeaderBytes,
       connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs),
     },
-    onRequest,
+    (request, response) => {
+      responses.set(request.socket, response);
+      response.once('close', () => responses.delete(request.socket));
+      onRequest(request, response);
+    },
   );
+  http1.on('clientError', (error, socket) => {
+    // The sockets of this server are net's.
+    const connection = socket as Socket;
+    refuseBadHttp(error, connection, responses.get(connection)?.headersSent === true);
+  });
   // Its connections come from elsewhere, so it never listens; this is what starts its timeouts.
   http1.emit('listening');
   return http1;

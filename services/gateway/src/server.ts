@@ -60,6 +60,7 @@ import { restRoutes } from './rest/routes.ts';
 import { createCheckSignature, readSigningKeys } from './rest/signing.ts';
 import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
+import { createCacheControl } from './rpc/cache-control.ts';
 import { createRpcs, services } from './rpc/index.ts';
 import { contextWith } from './rpc/on-connect.ts';
 import { createPipelineRunner } from './run-pipeline.ts';
@@ -195,7 +196,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       if (sizeBytes > 0) response.once('close', entry.budget.take(sizeBytes));
       return contextWith(entry);
     },
-    interceptors: standardInterceptors({ log, metrics }),
+    interceptors: [...standardInterceptors({ log, metrics }), createCacheControl()],
     readMaxBytes: maxMessageBytes,
     // JSON has bytes as base64.
     writeMaxBytes: Math.ceil((calls.maxUnaryResultBytes * 4) / 3) + messageSlackBytes,

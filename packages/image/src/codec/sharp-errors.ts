@@ -44,7 +44,7 @@ function publicReason(message: string): string {
   const [line = ''] = message.split('\n').filter((part) => part.trim() !== '');
   return line
     .replace(/^Input (buffer|file) (has corrupt header: )?/, '')
-    .replace(/^(\w+(_\w+)*): /, '')
+    .replace(/^(\w+): /, '')
     .replace(/^Unknown error/, 'its data are broken')
     .trim()
     .slice(0, 200);
