@@ -3,7 +3,7 @@ import { BalancerService, ImageService, ReplicaState } from '@imagemesh/api';
 import { createGrpcClient, deadlineIn, type GrpcClient } from '@imagemesh/rpc';
 import { noisePng, quadrants, startMesh } from '@imagemesh/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { errorOf } from './calls.ts';
+import { errorOf } from '../mesh/calls.ts';
 
 let mesh: Awaited<ReturnType<typeof startMesh>>;
 let images: GrpcClient<typeof ImageService>;
