@@ -123,6 +123,17 @@ describe('startFront', () => {
     expect(await reply).toBe('hello');
     await closing;
   });
+
+  it('closes without waiting for a connection that has said nothing', async () => {
+    const front = await start(hello);
+    const silent = connect(front.port, '127.0.0.1').resume();
+    await once(silent, 'connect');
+    const ended = once(silent, 'close').then(() => 'ended');
+    // Far more than the test may take: a close that waited for the grace would not come.
+    const closing = fronts.splice(0)[0]?.close(3_600_000);
+    expect(await ended).toBe('ended');
+    await closing;
+  });
 });
 
 describe('createCors', () => {

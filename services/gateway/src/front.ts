@@ -108,7 +108,7 @@ export async function startFront({
     },
   );
 
-  const server = createSniffingServer({
+  const { server, dropUndecided } = createSniffingServer({
     toHttp1: (socket) => {
       http1Sockets.add(socket);
       socket.once('close', () => http1Sockets.delete(socket));
@@ -138,6 +138,7 @@ export async function startFront({
     },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      dropUndecided();
       await Promise.all([sessions.close(graceMs), closeHttp1(http1, http1Sockets, graceMs)]);
       stallGuard.close();
       await closed;

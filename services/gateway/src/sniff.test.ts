@@ -16,7 +16,7 @@ async function start(options: { timeoutMs?: number; maxConnections?: number } = 
   const http1 = http.createServer((_request, response) => response.end('one'));
   const h2 = http2.createServer((_request, response) => response.end('two'));
   const sockets = new Set<Socket>();
-  const server = createSniffingServer({
+  const { server } = createSniffingServer({
     toHttp1: (socket) => http1.emit('connection', socket),
     toHttp2: (socket) => h2.emit('connection', socket),
     timeoutMs: options.timeoutMs ?? 1000,

@@ -23,6 +23,12 @@ export interface SniffOptions {
   readonly maxConnections: number;
 }
 
+export interface SniffingServer {
+  readonly server: Server;
+  /** Ends connections whose first bytes have not come: nobody waits for an answer on them. */
+  dropUndecided(): void;
+}
+
 /** What the bytes so far say about the protocol. */
 export function protocolOf(head: Uint8Array): 'http1' | 'http2' | 'undecided' {
   const length = Math.min(head.length, preface.length);
@@ -37,12 +43,15 @@ export function createSniffingServer({
   createListener = listenInClear,
   timeoutMs,
   maxConnections,
-}: SniffOptions): Server {
+}: SniffOptions): SniffingServer {
+  const undecided = new Set<Socket>();
   const server = createListener((socket) => {
     let head: Buffer = Buffer.alloc(0);
+    undecided.add(socket);
     const timer = setTimeout(() => socket.destroy(), timeoutMs);
     const stop = () => {
       clearTimeout(timer);
+      undecided.delete(socket);
       socket.off('readable', onReadable).off('end', onGone).off('error', onGone).off('close', stop);
     };
     const onGone = () => {
@@ -64,7 +73,12 @@ export function createSniffingServer({
     socket.on('readable', onReadable).on('end', onGone).on('error', onGone).on('close', stop);
   });
   server.maxConnections = maxConnections;
-  return server;
+  return {
+    server,
+    dropUndecided: () => {
+      for (const socket of undecided) socket.destroy();
+    },
+  };
 }
 
 function listenInClear(onConnection: (socket: Socket) => void): Server {
