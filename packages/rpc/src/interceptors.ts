@@ -30,6 +30,8 @@ export interface StandardInterceptorOptions {
   readonly log?: Logger;
   /** For unary calls that set no timeout. Default: none. */
   readonly defaultDeadlineMs?: number;
+  /** Paths of methods that are called all the time: logged at debug, as probes are, unless they fail. */
+  readonly polled?: readonly string[];
   /** Gets imagemesh_rpc_calls_total and imagemesh_rpc_seconds, by method and code. */
   readonly metrics?: Metrics;
 }
@@ -173,7 +175,11 @@ interface CallRecord {
   readonly ms: number;
 }
 
-function createRecorder({ log, metrics }: StandardInterceptorOptions): (call: CallRecord) => void {
+function createRecorder({
+  log,
+  metrics,
+  polled = [],
+}: StandardInterceptorOptions): (call: CallRecord) => void {
   const labelNames = ['method', 'code'] as const;
   const calls = metrics?.counter({
     name: 'imagemesh_rpc_calls_total',
@@ -199,8 +205,9 @@ function createRecorder({ log, metrics }: StandardInterceptorOptions): (call: Ca
       ...(error !== undefined && { reason: error.reason, message: error.message }),
     };
     if (error?.code === 'internal') log.error({ ...line, err: error.cause ?? error }, 'call');
-    // Probes and reflection would drown the rest.
-    else if (method.startsWith('/grpc.')) log.debug(line, 'call');
+    // Probes, reflection and polling would drown the rest.
+    else if (method.startsWith('/grpc.') || (error === undefined && polled.includes(method)))
+      log.debug(line, 'call');
     else log.info(line, 'call');
   };
 }

@@ -183,6 +183,27 @@ describe('an error of a handler', () => {
 });
 
 describe('a call', () => {
+  it('of a polled method is logged at debug, unless it fails', async () => {
+    const lines: string[] = [];
+    const log = createLogger({ name: 'test', destination: { write: (line) => lines.push(line) } });
+    let isBroken = false;
+    const { client } = await serve(
+      (router) =>
+        router.service(ImageService, {
+          transform: () => {
+            if (isBroken) throw new TypeError('broken');
+            return {};
+          },
+        }),
+      { interceptors: standardInterceptors({ log, polled: ['/imagemesh.v1.ImageService/Transform'] }) },
+    );
+    await client.transform(good);
+    expect(lines).toEqual([]);
+    isBroken = true;
+    await expect(client.transform(good)).rejects.toMatchObject({ reason: 'INTERNAL' });
+    expect(lines).toHaveLength(1);
+  });
+
   it('has a request id, a trace and a deadline, and leaves one log line and one sample', async () => {
     const lines: string[] = [];
     const log = createLogger({ name: 'test', destination: { write: (line) => lines.push(line) } });

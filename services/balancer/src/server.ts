@@ -19,6 +19,9 @@ import { HeldBytes } from './request-body.ts';
 import { WORK_SERVICES } from './routes.ts';
 import { PUMP_EVERY_MS, Scheduler } from './scheduler.ts';
 
+/** Gateways ask for it twice a second, to know how many jobs they may run. */
+const POLLED_PATH = `/${BalancerService.typeName}/${BalancerService.method.listReplicas.name}`;
+
 /** Of the grace, what callers get to fetch the last statuses. */
 const lastWordMs = 200;
 
@@ -107,7 +110,7 @@ export async function startBalancer(config: Config): Promise<RunningService> {
       port: config.port,
       tls,
       log,
-      interceptors: standardInterceptors({ log, metrics }),
+      interceptors: standardInterceptors({ log, metrics, polled: [POLLED_PATH] }),
       streams: proxy.streams,
       routes: (router) => {
         control.routes(router);

@@ -23,6 +23,8 @@ export function followEvents(
     lastPauseMs: 30_000,
     onMessage(event) {
       afterSequence = event.sequence;
+      // A sign of life.
+      if (event.id === '') return;
       events.value = [toNotice(event), ...events.value].slice(0, maxEvents);
     },
   });

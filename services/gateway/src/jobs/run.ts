@@ -172,10 +172,12 @@ async function work(parts: RunParts, lease: Lease, context: RunContext): Promise
       job.attempts > maxAttempts || isLate
         ? ({ kind: 'fail' } as const)
         : afterFailure(failure, { ...job, waits, ageMs });
-    parts.log.warn(
-      { jobId: job.id, err: failure, attempts: job.attempts, next: next.kind },
-      'an attempt of a job failed',
-    );
+    if (failure.reason !== 'CANCELLED') {
+      parts.log.warn(
+        { jobId: job.id, err: failure, attempts: job.attempts, next: next.kind },
+        'an attempt of a job failed',
+      );
+    }
     switch (next.kind) {
       case 'fail':
         await lease.change((record) => fail(record, failure, now()));

@@ -160,6 +160,7 @@ test('what is wrong is named', () => {
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(
     'colour: is not known; known are image, preset, request_id, width',
   );
+  expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(', output.background, ');
   expect(violation('crop', { image, left: '1', gravity: 'top' })).toContain('only one of');
   expect(violation('filter', { image, filter: 'convolve', kernel: '1,two' })).toContain(
     'kernel: must be a number',

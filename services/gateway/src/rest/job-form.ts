@@ -111,5 +111,7 @@ function isFilter({ message }: MessageField): boolean {
 
 function knownFields(fields: readonly DescField[], kind: FormKind): string {
   const own = [...ownFields].filter((name) => name !== 'filter' || kind === 'filter');
-  return [...own, ...[...fields, ...OutputSchema.fields].map(({ name }) => name)].join(', ');
+  const names = fields.map(({ name }) => name);
+  const ofOutput = OutputSchema.fields.map(({ name }) => (names.includes(name) ? outputPrefix + name : name));
+  return [...own, ...names, ...ofOutput].join(', ');
 }
