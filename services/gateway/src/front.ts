@@ -49,6 +49,9 @@ export interface Front {
 
 const maxHeaderBytes = 16 * 1024;
 
+/** Those who count a call, and the five or so of a pipeline into it, are more than the ten from which Node warns of a leak. */
+const maxResponseListeners = 20;
+
 /** How often closing looks for connections that have fallen idle. */
 const idleCheckMs = 25;
 
@@ -70,6 +73,7 @@ export async function startFront({
     });
   };
   const onRequest = (request: NodeServerRequest, response: NodeServerResponse) => {
+    response.setMaxListeners(maxResponseListeners);
     // Whoever answers, the reply has the id that the log has.
     const requestId = requestIdFrom(request.headers[REQUEST_ID_HEADER]);
     request.headers[REQUEST_ID_HEADER] = requestId;

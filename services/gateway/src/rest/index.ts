@@ -77,7 +77,14 @@ export function createRest({
     const route = matches.find((candidate) => candidate.method === method);
     const leaving = new AbortController();
     const { signal, dispose } = createCallSignal({ deadline: deadlineIn(timeoutMs), parent: leaving.signal });
-    response.once('close', () => leaving.abort());
+    let isSent = false;
+    response.once('finish', () => {
+      isSent = true;
+    });
+    // Every response closes; whoever has got the whole of it has not left.
+    response.once('close', () => {
+      if (!isSent) leaving.abort();
+    });
     setRequestId(response, requestId);
     let failure: MeshError | undefined;
     try {

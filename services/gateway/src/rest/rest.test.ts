@@ -32,6 +32,7 @@ const lingerMs = 50;
 let folder: string;
 let base: string;
 let close: () => void;
+const logged: string[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rest-test-'));
@@ -86,7 +87,7 @@ beforeAll(async () => {
     routes: [refuse, uploadRoute(storeImage), imagesRoute(claims, store), echo, ...(await pageRoutes(page))],
     timeoutMs: 5000,
     lingerMs,
-    log: createLogger({ name: 'test', level: 'silent' }),
+    log: createLogger({ name: 'test', destination: { write: (line) => logged.push(line) } }),
     metrics: createMetrics('test'),
   });
   const server = http.createServer(rest);
@@ -171,6 +172,18 @@ describe('POST /upload and GET /images/{id}', () => {
       String(png.length),
       '',
     ]);
+  });
+
+  it('logs who got the whole image as served, not as one who gave up', async () => {
+    const stored = await fetch(`${base}/upload`, { method: 'POST', body: png });
+    const { image_id: id } = await jsonOf(stored);
+    const requestId = 'whole-image';
+    const reply = await fetch(`${base}/images/${id}`, { headers: { 'x-request-id': requestId } });
+    await reply.arrayBuffer();
+    const lines = () => logged.map((line) => JSON.parse(line)).filter((line) => line.requestId === requestId);
+    await expect.poll(lines).toHaveLength(1);
+    expect(lines()[0]).toMatchObject({ status: 200 });
+    expect(lines()[0]).not.toHaveProperty('reason');
   });
 
   it('says what is wrong with an upload', async () => {
