@@ -52,6 +52,7 @@ const views = {
     isReady: async (page: Page) => {
       await page.getByTestId('replica-resize-2').waitFor();
       await page.locator('.chart canvas').first().waitFor();
+      await page.locator('.strip rect').first().waitFor();
     },
   },
 } as const;

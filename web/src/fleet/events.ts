@@ -22,6 +22,8 @@ export function followEvents(
     // A gateway that does not serve events is asked again only now and then.
     lastPauseMs: 30_000,
     onMessage(event) {
+      // The stream opens with an empty message, which says only that it is there.
+      if (event.type === '') return;
       afterSequence = event.sequence;
       // A sign of life.
       if (event.id === '') return;
