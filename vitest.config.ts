@@ -32,7 +32,7 @@ export default defineConfig({
           pool: 'forks',
           expect: expectOptions,
           testTimeout: 30_000,
-          hookTimeout: 15_000,
+          hookTimeout: 30_000,
         },
       },
       {
