@@ -284,7 +284,11 @@ export const envDocs: readonly EnvDoc[] = [
   { name: 'MAX_UPLOADS', default: '64', doc: 'Unfinished resumable uploads of each owner.' },
   { name: 'MAX_UPLOAD_BYTES', default: '1GiB', doc: 'Bytes that those may have together.' },
   { name: 'UPLOAD_TTL_MS', default: '21600000', doc: 'Time for a resumable upload, from its start.' },
-  { name: 'MAX_WATCHERS', default: '256', doc: 'Clients that follow the replicas at once.' },
+  {
+    name: 'MAX_WATCHERS',
+    default: '256',
+    doc: 'Clients that follow replicas, and events, at once; of each.',
+  },
   {
     name: 'JOB_CONCURRENCY',
     default: '64',

@@ -82,7 +82,7 @@ function optionsOf(
   return {
     width: Math.max(100, target.clientWidth),
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { points: { size: 5 }, y: false },
     scales: {
