@@ -24,6 +24,13 @@ const playground = createPlayground({ clients, catalogue, router, apiKey });
 const fleet = createFleet(clients);
 const jobs = createJobsBoard(clients);
 
+// What was refused for want of a key is asked again with it.
+apiKey.current.subscribe((key) => {
+  if (key === '') return;
+  playground.runner.again();
+  fleet.link.retryNow();
+});
+
 void catalogue.load();
 void playground.source.loadUrl(sampleUrl, 'sample.jpg');
 render(<App {...{ theme, router, apiKey, clients, playground, fleet, jobs }} />, root);

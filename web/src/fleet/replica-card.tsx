@@ -70,7 +70,7 @@ export function ReplicaCard({ replica, history, color, nowMs, onDrain }: Replica
         <Figure name="Success" title="Of the last 100 calls">{`${Math.round(successRate * 100)} %`}</Figure>
         <Figure name="Calls" title="Ended since it joined; failed through its own fault">
           {countText(Number(replica.completed))}
-          {replica.failed > 0n && <span class="bad"> · {countText(Number(replica.failed))} failed</span>}
+          {replica.failed > 0n && <span class="bad">{countText(Number(replica.failed))} failed</span>}
         </Figure>
         <Figure name="CPU" title="Of its process, in cores">
           {isDead ? '—' : replica.cpuCores.toFixed(2)}

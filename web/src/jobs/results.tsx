@@ -4,6 +4,7 @@ import type { Clients } from '../mesh/clients.ts';
 import { formatNames } from '../mesh/names.ts';
 import { bytesText } from '../ui/format.ts';
 import { StoredImage } from '../ui/stored-image.tsx';
+import { StoredImageLink } from '../ui/stored-image-link.tsx';
 
 export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; hasKey: boolean }) {
   return (
@@ -13,7 +14,7 @@ export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; 
         const { id, info } = image;
         return (
           <li key={name}>
-            <a href={`/images/${id}`} target="_blank" rel="noreferrer" class="result">
+            <StoredImageLink clients={clients} imageId={id} hasKey={hasKey}>
               <span class="thumb">
                 <StoredImage
                   clients={clients}
@@ -27,7 +28,7 @@ export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; 
                 {formatNames(info.format).name} · {info.width} × {info.height} ·{' '}
                 {bytesText(Number(info.sizeBytes))}
               </span>
-            </a>
+            </StoredImageLink>
           </li>
         );
       })}

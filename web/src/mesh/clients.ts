@@ -17,11 +17,12 @@ export function createClients(baseUrl: string, key: ApiKey): Clients {
   const headers = (): Record<string, string> =>
     key.current.value === '' ? {} : { authorization: `Bearer ${key.current.value}` };
   const withKey: Interceptor = (next) => async (request) => {
+    const used = key.current.value;
     for (const [name, value] of Object.entries(headers())) request.header.set(name, value);
     try {
       return await next(request);
     } catch (error) {
-      if (error instanceof ConnectError && error.code === Code.Unauthenticated) key.isWanted.value = true;
+      if (error instanceof ConnectError && error.code === Code.Unauthenticated) key.refused(used);
       throw error;
     }
   };

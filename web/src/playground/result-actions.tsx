@@ -79,7 +79,20 @@ export function ResultActions({ playground, source, result }: ResultActionsProps
   );
 }
 
-export function CopyButton({
+const outcomeMs = 2500;
+const outcomes = { copied: 'Copied', refused: 'Needs HTTPS or localhost' } as const;
+
+/** Whether it could: browsers have no clipboard for pages that came over plain HTTP from another machine. */
+async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function CopyButton({
   label,
   text,
   isPrimary = false,
@@ -88,18 +101,18 @@ export function CopyButton({
   text: () => string;
   isPrimary?: boolean;
 }) {
-  const [isDone, setDone] = useState(false);
+  const [outcome, setOutcome] = useState<'copied' | 'refused' | undefined>(undefined);
   return (
     <button
       type="button"
       class={isPrimary ? 'button primary' : 'button'}
       onClick={async () => {
-        await navigator.clipboard.writeText(text());
-        setDone(true);
-        setTimeout(() => setDone(false), 1500);
+        setOutcome((await copyText(text())) ? 'copied' : 'refused');
+        setTimeout(() => setOutcome(undefined), outcomeMs);
       }}
     >
-      <Icon name={isDone ? 'check' : 'copy'} /> {isDone ? 'Copied' : label}
+      <Icon name={outcome === 'copied' ? 'check' : 'copy'} />{' '}
+      {outcome === undefined ? label : outcomes[outcome]}
     </button>
   );
 }

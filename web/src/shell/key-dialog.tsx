@@ -11,7 +11,8 @@ export function KeyDialog({ apiKey }: { apiKey: ApiKey }) {
     else dialog.current?.close();
   }, [isOpen]);
   const close = () => {
-    apiKey.isWanted.value = false;
+    // Also told when a key was set.
+    if (apiKey.isWanted.value) apiKey.decline();
   };
   return (
     <dialog ref={dialog} class="dialog" aria-labelledby="key-title" onClose={close}>
