@@ -1,7 +1,7 @@
 /**
  * A vitest reporter that closes the run with one plain line for scripts: "12 passed, 0 failed" (", 1 skipped").
  * A file that cannot be loaded and an error outside every test count as one failure each; a run without any test
- * fails too.
+ * fails too. Tests that passed only when tried again are named before that line.
  */
 import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 
@@ -14,6 +14,8 @@ export default class ClosingLineReporter implements Reporter {
       let failedHere = 0;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
+        if (test.diagnostic()?.flaky === true)
+          process.stdout.write(`passed only when tried again: ${test.fullName}\n`);
         if (state === 'passed') passed += 1;
         else if (state === 'skipped') skipped += 1;
         else failedHere += 1;

@@ -21,6 +21,7 @@ import type { Agents } from './agents.ts';
 import { createMembership } from './join.ts';
 import { createLoadMeter } from './load-meter.ts';
 import { createOwnSpeed } from './own-speed.ts';
+import { warmUpRules } from './read-spec.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 import { createSlots } from './slots.ts';
 import { createWorkHandler } from './work-handler.ts';
@@ -62,6 +63,7 @@ export async function startReplica<Picture>(options: ReplicaOptions<Picture>): P
   const method = worker === Kind.RESIZE ? ResizeService.method.resize : FilterService.method.filter;
   const path = `/${service.typeName}/${method.name}`;
   const store = await openSharedStore(config.storeUrl, log);
+  warmUpRules(new Set(options.operations));
   const slots = createSlots(config.slots);
   const ownSpeed = createOwnSpeed();
   const health = createHealth([service.typeName]);
