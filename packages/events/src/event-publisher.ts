@@ -9,6 +9,7 @@ import { ensureEventStream } from './event-stream.ts';
 import { type MessageContext, toHeaders } from './headers.ts';
 import { isConflict } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
+import { WEBHOOK_HEADER } from './webhook-queue.ts';
 
 export interface MeshEvent<Desc extends DescMessage = DescMessage> extends MessageContext {
   readonly type: EventType;
@@ -24,6 +25,8 @@ export interface MeshEvent<Desc extends DescMessage = DescMessage> extends Messa
   readonly key?: string;
   /** At most one event of this type and key is ever in the stream; a second is dropped without an error. */
   readonly once?: boolean;
+  /** Where it is posted; needs a final event of a job. Empty or unset: nowhere. */
+  readonly webhookUrl?: string;
   /** When it happened. Default now. */
   readonly timeMs?: number;
 }
@@ -64,6 +67,7 @@ export function createEventPublisher(
     const token = once && key !== undefined ? key : subject;
     const headers = toHeaders(event);
     headers.set('Nats-Msg-Id', id);
+    if (event.webhookUrl) headers.set(WEBHOOK_HEADER, event.webhookUrl);
     if (once) headers.set('Nats-Expected-Last-Subject-Sequence', '0');
     return { bytes, headers, to: eventSubject(type, tokenPattern.test(token) ? token : randomUUID()) };
   }

@@ -28,3 +28,4 @@ export { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subject
 export type { NatsAuth } from './nats-auth.ts';
 export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';
 export { createRunCheck, type RunCheck } from './run-check.ts';
+export { createWebhookQueue, type WebhookDelivery, type WebhookQueue } from './webhook-queue.ts';

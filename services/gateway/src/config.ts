@@ -21,6 +21,7 @@ import { checkStoreUrl, type UploadLimits } from '@imagemesh/store';
 import { natsAuthDocs, readNatsAuth } from './nats-config.ts';
 import type { PublicTlsPaths } from './public-tls.ts';
 import { type Retention, readRetention, retentionEnvDocs } from './retention.ts';
+import { readWebhooks, type WebhookSettings, webhookEnvDocs } from './webhooks/webhook-config.ts';
 
 export interface Config {
   readonly host: string;
@@ -45,6 +46,7 @@ export interface Config {
   /** Folder of ca.pem, cert.pem, key.pem; empty: connections to balancers are in clear. */
   readonly meshTlsDir: string;
   readonly natsAuth: NatsAuth;
+  readonly webhooks: WebhookSettings;
   /** The file of API keys; empty: callers need none. */
   readonly apiKeysFile: string;
   /** Limits on bytes, pixels, sides and operations. */
@@ -134,6 +136,7 @@ export function readConfig(env: Env): Config {
     publicTls: readPublicTls(env),
     meshTlsDir: envString(env, 'MESH_TLS_DIR', { default: '' }),
     natsAuth: readNatsAuth(env),
+    webhooks: readWebhooks(env),
     apiKeysFile: envString(env, 'API_KEYS_FILE', { default: '' }),
     imageLimits: limitsFromEnv(env),
     uploads: {
@@ -227,6 +230,7 @@ export const envDocs: readonly EnvDoc[] = [
     doc: 'Origins whose pages may call, comma-separated, or *; none but its own.',
   },
   ...natsAuthDocs,
+  ...webhookEnvDocs,
   {
     name: 'TLS_CERT_FILE',
     default: '',

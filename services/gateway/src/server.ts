@@ -9,6 +9,7 @@ import {
   createJobQueue,
   createNoEvents,
   createRunCheck,
+  createWebhookQueue,
   type EventPublisher,
   type NatsLink,
 } from '@imagemesh/events';
@@ -70,6 +71,8 @@ import { keepSwept } from './sweep.ts';
 import { createTransforms } from './transforms.ts';
 import { createUpstream } from './upstream.ts';
 import { createVariants, type Variants } from './variants.ts';
+import { createWebhookCheck } from './webhooks/webhook-address.ts';
+import { deliverWebhooks } from './webhooks/webhooks.ts';
 
 /** What an image's message carries besides the image: 32 operations and the output fit well. */
 const messageSlackBytes = 256 * 1024;
@@ -128,6 +131,10 @@ export async function startGateway(config: Config): Promise<RunningService> {
     ...{ link, events, claims, store, balancers, storeImage, variants, log, metrics, gatewayId },
     signal: jobsEnding.signal,
   });
+  const webhooks =
+    link && config.webhooks.secrets.length > 0
+      ? deliverWebhooks({ queue: createWebhookQueue(link), settings: config.webhooks, log, metrics })
+      : undefined;
   const uploads = createUploads(opened.entries, config.uploads);
   const sweeping = keepSwept({
     store: opened,
@@ -237,7 +244,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       feed.close();
       eventFeed?.close();
       // Jobs stop pulling at once and run out beside the calls.
-      await Promise.all([front.close(graceMs), jobs.close(graceMs)]);
+      await Promise.all([front.close(graceMs), jobs.close(graceMs), webhooks?.close(graceMs)]);
       keyring?.close();
       publicTls?.close();
       await sweeping.stop();
@@ -286,7 +293,7 @@ interface JobParts {
   readonly signal: AbortSignal;
 }
 
-function openJobs({ calls, retention }: Config, parts: JobParts): Jobs {
+function openJobs({ calls, retention, webhooks }: Config, parts: JobParts): Jobs {
   const { link, store, balancers, variants, signal, ...rest } = parts;
   if (link === undefined) return createNoJobs();
   const capacity = createCapacity({ balancers, maxJobs: calls.jobConcurrency, signal });
@@ -294,6 +301,7 @@ function openJobs({ calls, retention }: Config, parts: JobParts): Jobs {
   return createJobs({
     ...rest,
     checkVariants: variants.checkVariants,
+    checkWebhook: createWebhookCheck(webhooks),
     runVariant: holdResults(
       createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
       { ttlMs: retention.resultTtlMs },

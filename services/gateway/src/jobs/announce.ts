@@ -52,6 +52,7 @@ function finalEvent(record: JobRecord): (MeshEvent<typeof JobEventSchema> & { ke
     }),
     ...(endTime && { timeMs: timestampMs(endTime) }),
     once: true,
+    webhookUrl: record.job.webhookUrl,
   };
 }
 

@@ -41,6 +41,8 @@ export interface CreateJobParts {
   readonly storeImage: (call: JobCall, bytes: Uint8Array) => Promise<Image>;
   /** Throws, with the path of what is wrong, if the variants cannot be made of such an image. */
   readonly checkVariants: (call: JobCall, info: ImageInfo, variants: readonly Variant[]) => Promise<void>;
+  /** Throws INVALID_REQUEST for a URL to which nothing may be posted. */
+  readonly checkWebhook: (url: string) => void;
   readonly now: () => number;
 }
 
@@ -65,6 +67,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
     }
     checkDeadline(request, now());
     checkSize(variants);
+    if (request.webhookUrl !== '') parts.checkWebhook(request.webhookUrl);
     // Before anything is stored for a job that could not be queued.
     if (key === undefined) await queue.checkReachable();
 
@@ -83,6 +86,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       labels: request.labels,
       priority: request.priority,
       deadline: request.deadline,
+      webhookUrl: request.webhookUrl,
       clientRequestId: request.requestId,
       requestId: call.requestId,
       traceparent: formatTraceparent(call.trace),

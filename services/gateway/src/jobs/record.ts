@@ -141,7 +141,12 @@ export function requestKey(owner: string, requestId: string): string {
 export function requestDigest(
   imageId: string,
   variants: readonly Variant[],
-  { labels, priority, deadline }: Pick<CreateJobRequest, 'labels' | 'priority' | 'deadline'>,
+  {
+    labels,
+    priority,
+    deadline,
+    webhookUrl,
+  }: Pick<CreateJobRequest, 'labels' | 'priority' | 'deadline' | 'webhookUrl'>,
 ): string {
   const canonical: JsonObject = {
     imageId,
@@ -150,6 +155,7 @@ export function requestDigest(
     // Left out where it says nothing: the digest of such a request stays what it was.
     ...(priority !== JobPriority.UNSPECIFIED && { priority }),
     ...(deadline && { deadlineMs: timestampMs(deadline) }),
+    ...(webhookUrl !== '' && { webhookUrl }),
   };
   return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
 }

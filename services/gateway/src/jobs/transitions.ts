@@ -32,6 +32,8 @@ export interface NewJob {
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: JobPriority;
   readonly deadline?: Timestamp | undefined;
+  /** May be empty. */
+  readonly webhookUrl?: string;
   /** The client's request_id, may be empty. */
   readonly clientRequestId: string;
   readonly requestId: string;
@@ -51,6 +53,7 @@ export function newRecord(from: NewJob): JobRecord {
     sequence: 1n,
     priority: from.priority === JobPriority.UNSPECIFIED ? JobPriority.NORMAL : from.priority,
     ...(from.deadline && { deadline: from.deadline }),
+    ...(from.webhookUrl !== undefined && { webhookUrl: from.webhookUrl }),
   });
   const { owner, source, requestId, traceparent } = from;
   return { job, owner, source, requestId, traceparent, waits: 0 };

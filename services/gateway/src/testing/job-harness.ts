@@ -89,6 +89,7 @@ export function createJobHarness(natsUrl: string): JobHarness {
         records: openNatsRecords(link, jobBucket),
         requests: openNatsRecords(link, requestBucket),
         queue: createJobQueue(link, { ackWaitMs }),
+        checkWebhook: () => {},
         events: createEventPublisher(link),
         claims,
         log,

@@ -1,0 +1,127 @@
+/**
+ * Final events of jobs on their way to webhooks: durable consumers of the stream of events, shared by all gateways. Where
+ * an event goes is a header of its message. It is acknowledged once it is delivered or given up, and comes back when
+ * its gateway dies.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AckPolicy, DeliverPolicy, type Msg, nanos } from 'nats';
+import { type CloudEvent, parseCloudEvent } from './cloud-event.ts';
+import { EVENT_STREAM, ensureEventStream } from './event-stream.ts';
+import type { NatsLink } from './nats-link.ts';
+import { pullOne } from './pull.ts';
+import { ensureConsumer } from './streams.ts';
+
+/** NATS header with the URL. */
+export const WEBHOOK_HEADER = 'Imagemesh-Webhook';
+
+export interface WebhookDelivery {
+  readonly url: string;
+  readonly event: CloudEvent;
+  /** The event as it is in the stream. */
+  readonly body: Uint8Array;
+}
+
+export interface WebhookQueue {
+  /**
+   * Hands deliveries to the handler until `stop` aborts; resolves when the last handler has ended. The handler says
+   * whether that was all, or after how long it comes again; one that throws hands it back, one that is not heard of for a
+   * minute too.
+   */
+  consume(
+    handler: (delivery: WebhookDelivery) => Promise<'done' | { readonly againAfterMs: number }>,
+    options: {
+      /** Deliveries at once for each kind of end: completed, failed, cancelled. */
+      readonly concurrency: number;
+      readonly stop: AbortSignal;
+      readonly onError: (error: unknown) => void;
+    },
+  ): Promise<void>;
+}
+
+/** One for each, as a server of 2.9 takes one filter a consumer. */
+const verbs = ['completed', 'failed', 'cancelled'] as const;
+const ackWaitMs = 60_000;
+const waitMs = 10_000;
+const afterErrorMs = 1000;
+/** Deliveries that wait for another try, or are on their way. */
+const maxPending = 50_000;
+
+export function createWebhookQueue(link: NatsLink): WebhookQueue {
+  link.keep(async (connection, { replicas }) => {
+    await ensureEventStream(connection, replicas);
+    for (const verb of verbs) {
+      await ensureConsumer(connection, EVENT_STREAM, {
+        durable_name: consumerOf(verb),
+        filter_subject: `imagemesh.events.job.${verb}.*`,
+        deliver_policy: DeliverPolicy.All,
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(ackWaitMs),
+        max_deliver: -1,
+        max_ack_pending: maxPending,
+      });
+    }
+  });
+
+  /** If the word is lost the event comes back: delivered twice, with the same id. */
+  async function settle(message: Msg, word: string): Promise<void> {
+    await link
+      .call((connection) => connection.request(message.reply ?? '', word, { timeout: 1000 }))
+      .catch(() => {});
+  }
+
+  return {
+    async consume(handler, { concurrency, stop, onError }) {
+      const again = (delayMs: number) => `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`;
+
+      async function handle(message: Msg): Promise<void> {
+        const url = message.headers?.get(WEBHOOK_HEADER) ?? '';
+        const event = url === '' ? undefined : parseCloudEvent(message.data);
+        if (event === undefined) return settle(message, '+ACK');
+        try {
+          const settlement = await handler({ url, event, body: message.data });
+          await settle(message, settlement === 'done' ? '+ACK' : again(settlement.againAfterMs));
+        } catch (error) {
+          onError(error);
+          await settle(message, again(afterErrorMs));
+        }
+      }
+
+      async function consumeOne(consumer: string): Promise<void> {
+        const running = new Set<Promise<void>>();
+        while (!stop.aborted) {
+          try {
+            if (running.size >= concurrency) {
+              await Promise.race(running);
+              continue;
+            }
+            const pulled = await pullOne(await link.ready(stop), {
+              stream: EVENT_STREAM,
+              consumer,
+              expiresMs: waitMs,
+              signal: stop,
+            });
+            if (pulled.kind === 'message') {
+              const handling = handle(pulled.message).finally(() => running.delete(handling));
+              running.add(handling);
+            }
+            if (pulled.kind === 'missing') {
+              await link.remake();
+              await sleep(afterErrorMs, undefined, { signal: stop });
+            }
+          } catch (error) {
+            if (stop.aborted) break;
+            onError(error);
+            await sleep(afterErrorMs, undefined, { signal: stop }).catch(() => {});
+          }
+        }
+        await Promise.all(running);
+      }
+
+      await Promise.all(verbs.map((verb) => consumeOne(consumerOf(verb))));
+    },
+  };
+}
+
+function consumerOf(verb: string): string {
+  return `webhooks-${verb}`;
+}
