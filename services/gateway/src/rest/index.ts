@@ -3,9 +3,11 @@
  */
 import { childOf, type Logger, type Metrics, newTrace, parseTraceparent } from '@imagemesh/observe';
 import {
+  type CallSignal,
   createCallSignal,
   deadlineIn,
   dropRest,
+  earlier,
   MeshError,
   type NodeServerRequest,
   type NodeServerResponse,
@@ -24,11 +26,12 @@ import {
   sendError,
   setRequestId,
 } from './route.ts';
+import { readTimeout, TIMEOUT_HEADER } from './timeout.ts';
 
 export interface RestOptions {
   readonly routes: readonly Route[];
   readonly enter: EnterHttp;
-  /** Time for a request to arrive and its reply to be made. */
+  /** Time for a request to arrive and its reply to be made; a client may ask for less. */
   readonly timeoutMs: number;
   /** How long a client that is refused may go on sending before its connection is cut. Default 2000. */
   readonly lingerMs?: number;
@@ -76,7 +79,7 @@ export function createRest({
     const matches = routes.filter(({ pattern }) => pattern.test(url.pathname));
     const route = matches.find((candidate) => candidate.method === method);
     const leaving = new AbortController();
-    const { signal, dispose } = createCallSignal({ deadline: deadlineIn(timeoutMs), parent: leaving.signal });
+    let ending: CallSignal | undefined;
     let isSent = false;
     response.once('finish', () => {
       isSent = true;
@@ -88,6 +91,10 @@ export function createRest({
     setRequestId(response, requestId);
     let failure: MeshError | undefined;
     try {
+      const clientDeadline = readTimeout(request.headers[TIMEOUT_HEADER]);
+      const deadline = earlier(clientDeadline, deadlineIn(timeoutMs));
+      ending = createCallSignal({ deadline, parent: leaving.signal });
+      const { signal } = ending;
       const { caller, budget } = enter(request, response, route?.access ?? 'open');
       const params = route?.pattern.exec(url.pathname)?.slice(1) ?? [];
       const call = {
@@ -101,7 +108,7 @@ export function createRest({
         caller,
         owner: caller.owner,
         budget,
-        clientDeadline: undefined,
+        clientDeadline,
       };
       await answer(
         call,
@@ -113,7 +120,7 @@ export function createRest({
       refuse(request, response, failure, requestId, matches);
       if (!request.complete) dropRest(request, connection, lingerMs);
     } finally {
-      dispose();
+      ending?.dispose();
       const ms = Math.round((performance.now() - startedMs) * 10) / 10;
       const status = response.headersSent
         ? response.statusCode

@@ -298,6 +298,30 @@ describe('readForm', () => {
 });
 
 describe('every reply', () => {
+  it('is 504 when the time that the client gives is over, and 400 where that is no time', async () => {
+    const request = (timeout: string) =>
+      http.request(`${base}/upload`, { method: 'POST', headers: { 'connect-timeout-ms': timeout } });
+    const outcome = async (timeout: string) => {
+      const call = request(timeout);
+      call.on('error', () => {});
+      call.write(png.subarray(0, 40));
+      const [reply] = (await once(call, 'response')) as [http.IncomingMessage];
+      const { error } = JSON.parse(await text(reply)) as { error: { reason: string } };
+      call.destroy();
+      return [reply.statusCode, error.reason];
+    };
+    expect(await outcome('50')).toEqual([504, 'DEADLINE_EXCEEDED']);
+    expect(await outcome('0')).toEqual([504, 'DEADLINE_EXCEEDED']);
+    for (const wrong of ['1s', '-1', '12345678901'])
+      expect(await outcome(wrong)).toEqual([400, 'INVALID_REQUEST']);
+    const inTime = await fetch(`${base}/upload`, {
+      method: 'POST',
+      body: png,
+      headers: { 'connect-timeout-ms': '4000' },
+    });
+    expect(inTime.status).toBe(201);
+  });
+
   it('carries the id of its request', async () => {
     const given = await fetch(`${base}/`, { headers: { 'x-request-id': 'abc-1' } });
     expect(given.headers.get('x-request-id')).toBe('abc-1');

@@ -67,7 +67,8 @@ export function signedImagesRoute(parts: SignedImagesParts): Route {
       const grant = checkSignature(signature, rest);
       const work = readWork(operations, extension, call.request.headers.accept, findPreset);
       // The claim is looked for each time: a result that is remembered is shared no longer than its image.
-      const owned = { ...call, owner: grant.owner };
+      // Others may wait for the same result: its work has the time of any, and the caller's signal ends its own wait.
+      const owned = { ...call, owner: grant.owner, clientDeadline: undefined };
       await transforms.sources.find(owned, id);
       const key = `${grant.owner}/${id}/${keyOf(work)}`;
       const { bytes, info, etag } = await cache.get(key, call.signal, (signal) =>

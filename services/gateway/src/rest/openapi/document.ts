@@ -1,5 +1,6 @@
 /** The HTTP side as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1). A test holds it to the routes. */
 import { codedFormats, formatNames } from '@imagemesh/image';
+import { TIMEOUT_HEADER } from '../timeout.ts';
 import { formProperties, outputProperties, type Schema, schemas } from './schemas.ts';
 
 const id = pathParameter(
@@ -41,7 +42,8 @@ export function openApiDocument(): OpenApiDocument {
       title: 'imagemesh over HTTP',
       version: '1',
       description:
-        'For curl and <img>. Every unary call of imagemesh.v1 can be made as JSON, too, by the Connect protocol.',
+        'For curl and <img>. Every unary call of imagemesh.v1 can be made as JSON, too, by the Connect protocol. ' +
+        `Every request may say in the header ${TIMEOUT_HEADER} how many ms it has; DEADLINE_EXCEEDED (504) after that.`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
