@@ -3,25 +3,26 @@ import { seededRandom } from '@imagemesh/testkit';
 import type { Kind } from './kinds.ts';
 import type { Ending, Target } from './target.ts';
 
-/** Requests of one kind, at most `concurrency` of them at a time; the same ones for the same seed. */
+/** Requests of one kind, at most `concurrency` sends at a time; the same ones for the same seed. All are sent and counted. */
 export async function attack(
   kind: Kind,
   target: Target,
   options: {
     readonly requests: number;
-    /** No more are begun after that time. Default: no limit. */
-    readonly withinMs?: number;
     readonly seed?: number;
   },
 ): Promise<Record<Ending, number>> {
-  const { requests, withinMs = Number.POSITIVE_INFINITY, seed = 1 } = options;
-  const endMs = performance.now() + withinMs;
+  const { requests, seed = 1 } = options;
+  const { requestsPerSend = 1 } = kind;
   const counts: Record<Ending, number> = { refused: 0, closed: 0, answered: 0, hung: 0 };
   const random = seededRandom(seed);
   const { send, close } = kind.open(target);
   let left = requests;
   const one = async () => {
-    while (left-- > 0 && performance.now() < endMs) counts[await send(random)]++;
+    while (left > 0) {
+      left -= requestsPerSend;
+      counts[await send(random)] += requestsPerSend;
+    }
   };
   try {
     await Promise.all(Array.from({ length: Math.min(kind.concurrency, requests) }, one));

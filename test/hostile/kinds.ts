@@ -6,6 +6,8 @@ export interface Kind {
   readonly name: string;
   /** Requests at a time; those that wait for a timeout of the gateway need many. */
   readonly concurrency: number;
+  /** Requests that each send makes; default 1. */
+  readonly requestsPerSend?: number;
   /** Endings that are right for it. Hung never is. */
   readonly endings: readonly Ending[];
   /** Sends one; close what it opened with `close`. */
@@ -52,7 +54,7 @@ function grpcFrame(payload: Uint8Array, { length = payload.length, flag = 0 } = 
 }
 
 /** Such connections are open until the gateway calls them idle: Node leaves them so after an error of the protocol. */
-const waiting = { concurrency: 1000 };
+const waiting = { concurrency: 2500 };
 
 /** A kind of raw bytes, a connection for each. */
 function raw(
@@ -112,6 +114,8 @@ const paths = [
 ];
 const contentTypes = ['text/plain', 'application/grpc-web-text', 'application/xml', '*/*', 'a'.repeat(200)];
 
+const resetsPerSend = 50;
+
 export const kinds: readonly Kind[] = [
   raw('random bytes', (random) => randomBytes(random, 1 + below(random, 300))),
   raw(
@@ -166,7 +170,7 @@ export const kinds: readonly Kind[] = [
         ? preface.subarray(0, 1 + below(random, 23))
         : whole.subarray(0, 1 + below(random, whole.length));
     },
-    { concurrency: 1000, ends: false },
+    { ...waiting, ends: false },
   ),
   raw(
     'bodies that never end',
@@ -178,7 +182,7 @@ export const kinds: readonly Kind[] = [
         ),
         randomBytes(random, below(random, 20)),
       ]),
-    { concurrency: 1000, ends: false },
+    { ...waiting, ends: false },
   ),
   raw('huge headers', (random) =>
     Buffer.from(
@@ -230,15 +234,18 @@ export const kinds: readonly Kind[] = [
     },
     body: grpcFrame(Buffer.alloc(0)),
   })),
-  raw(
-    'rapid resets',
-    (random) => {
-      const pairs = Array.from({ length: 20 + below(random, 60) }, (_, at) => [
-        http2Frame(1, 4, 2 * at + 1, requestHeaders),
-        http2Frame(3, 0, 2 * at + 1, Buffer.from([0, 0, 0, 8])),
-      ]);
-      return Buffer.concat([preface, settings, ...pairs.flat()]);
-    },
-    waiting,
-  ),
+  {
+    ...raw(
+      'rapid resets',
+      (random) => {
+        const pairs = Array.from({ length: resetsPerSend }, (_, at) => [
+          http2Frame(1, 4, 2 * at + 1, requestHeaders),
+          http2Frame(3, 0, 2 * at + 1, Buffer.from([0, 0, 0, below(random, 14)])),
+        ]);
+        return Buffer.concat([preface, settings, ...pairs.flat()]);
+      },
+      { concurrency: 50 },
+    ),
+    requestsPerSend: resetsPerSend,
+  },
 ];

@@ -2,6 +2,8 @@
 
 export interface Vitals {
   readonly residentBytes: number;
+  /** On the heap of JavaScript and in buffers; with garbage, unless it was just collected. */
+  readonly usedBytes: number;
   readonly openHandles: number;
   readonly openFiles: number;
   readonly connections: number;
@@ -17,6 +19,7 @@ export async function readVitals(adminUrl: string): Promise<Vitals> {
     );
   return {
     residentBytes: sum('process_resident_memory_bytes'),
+    usedBytes: sum('nodejs_heap_size_used_bytes') + sum('nodejs_external_memory_bytes'),
     openHandles: sum('nodejs_active_handles_total'),
     openFiles: sum('process_open_fds'),
     connections: sum('imagemesh_gateway_connections'),
