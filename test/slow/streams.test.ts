@@ -4,7 +4,7 @@ import { createSessionPool, type SessionPool } from '@imagemesh/rpc';
 import { noisePng, startMesh } from '@imagemesh/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { residentBytes } from '../../bench/processes.ts';
-import { downloadImage, pixelsOf, transformStream, uploadImage } from './calls.ts';
+import { downloadImage, pixelsOf, transformStream, uploadImage } from '../mesh/calls.ts';
 
 const mebibyte = 1024 * 1024;
 
