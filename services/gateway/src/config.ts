@@ -1,4 +1,4 @@
-/** The gateway's settings: the only reader of its environment. */
+/** The gateway's settings: the only reader of its environment. Longer than most: each is read, typed and documented here. */
 import { fileURLToPath } from 'node:url';
 import type { NatsAuth } from '@imagemesh/events';
 import { type ImageLimits, limitsEnvDocs, limitsFromEnv } from '@imagemesh/image';

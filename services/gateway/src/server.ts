@@ -2,26 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { OperationSchema, TransformRequestSchema } from '@imagemesh/api';
-import {
-  connectNats,
-  createEventFeed,
-  createEventPublisher,
-  createJobQueue,
-  createNoEvents,
-  createRunCheck,
-  createWebhookQueue,
-  type EventPublisher,
-  type NatsLink,
-} from '@imagemesh/events';
-import {
-  createLogger,
-  createMetrics,
-  LOOPBACK,
-  type Logger,
-  type Metrics,
-  type RunningService,
-  startAdmin,
-} from '@imagemesh/observe';
+import { createEventFeed, createWebhookQueue } from '@imagemesh/events';
+import { createLogger, createMetrics, LOOPBACK, type RunningService, startAdmin } from '@imagemesh/observe';
 import {
   createAddresses,
   createHealth,
@@ -31,9 +13,9 @@ import {
   standardInterceptors,
   validateMessage,
 } from '@imagemesh/rpc';
-import { type BlobStore, type Claims, createUploads, openNatsRecords, openStore } from '@imagemesh/store';
+import { createUploads, openStore } from '@imagemesh/store';
 import { createAdmission } from './admit.ts';
-import { type Balancers, createBalancers } from './balancers.ts';
+import { createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
 import { createCors } from './cors.ts';
@@ -42,12 +24,6 @@ import { createEnter } from './identity/enter.ts';
 import { createEnterHttp } from './identity/enter-http.ts';
 import { openKeyring } from './identity/keyring.ts';
 import { accessOfMethod } from './identity/method-access.ts';
-import { createCapacity } from './jobs/capacity.ts';
-import { holdResults } from './jobs/hold-results.ts';
-import { createJobs, type Jobs } from './jobs/jobs.ts';
-import { createNoJobs } from './jobs/no-jobs.ts';
-import { jobBucket, requestBucket } from './jobs/record.ts';
-import { createRunOnce, resultBucket } from './jobs/run-once.ts';
 import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
 import { createMeters, meterFront } from './meters.ts';
@@ -70,9 +46,9 @@ import { createStoreImage } from './store-image.ts';
 import { keepSwept } from './sweep.ts';
 import { createTransforms } from './transforms.ts';
 import { createUpstream } from './upstream.ts';
-import { createVariants, type Variants } from './variants.ts';
-import { createWebhookCheck } from './webhooks/webhook-address.ts';
+import { createVariants } from './variants.ts';
 import { deliverWebhooks } from './webhooks/webhooks.ts';
+import { openEvents, openJobs } from './with-nats.ts';
 
 /** What an image's message carries besides the image: 32 operations and the output fit well. */
 const messageSlackBytes = 256 * 1024;
@@ -265,51 +241,4 @@ function warmUp(): void {
   const source = { source: { case: 'data', value: new Uint8Array(1) } } as const;
   const operations = [create(OperationSchema, { operation: { case: 'resize', value: { width: 1 } } })];
   validateMessage(TransformRequestSchema, create(TransformRequestSchema, { source, operations, output: {} }));
-}
-
-function openEvents(
-  { natsUrl, natsAuth, natsReplicas: replicas }: Config,
-  { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
-): { link: NatsLink | undefined; events: EventPublisher } {
-  if (natsUrl === '') return { link: undefined, events: createNoEvents() };
-  const link = connectNats({ url: natsUrl, auth: natsAuth, name: gatewayId, log, replicas });
-  return {
-    link,
-    events: createEventPublisher(link, { onDropped }),
-  };
-}
-
-interface JobParts {
-  readonly link: NatsLink | undefined;
-  readonly events: EventPublisher;
-  readonly claims: Claims;
-  readonly store: BlobStore;
-  readonly balancers: Balancers;
-  readonly storeImage: ReturnType<typeof createStoreImage>;
-  readonly variants: Variants;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly gatewayId: string;
-  readonly signal: AbortSignal;
-}
-
-function openJobs({ calls, retention, webhooks }: Config, parts: JobParts): Jobs {
-  const { link, store, balancers, variants, signal, ...rest } = parts;
-  if (link === undefined) return createNoJobs();
-  const capacity = createCapacity({ balancers, maxJobs: calls.jobConcurrency, signal });
-  const results = openNatsRecords(link, resultBucket);
-  return createJobs({
-    ...rest,
-    checkVariants: variants.checkVariants,
-    checkWebhook: createWebhookCheck(webhooks),
-    runVariant: holdResults(
-      createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
-      { ttlMs: retention.resultTtlMs },
-    ),
-    records: openNatsRecords(link, jobBucket),
-    requests: openNatsRecords(link, requestBucket),
-    queue: createJobQueue(link),
-    openRunCheck: (hasRun) => createRunCheck(link, { gatewayId: parts.gatewayId, hasRun }),
-    limit: (running) => capacity.limit(running),
-  });
 }

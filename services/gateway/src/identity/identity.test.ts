@@ -1,3 +1,4 @@
+// Longer than most: each way in is asked the same.
 /** Every way into the gateway asks for a key, and each key sees what is its own. Real sockets, a stand-in for the mesh. */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+// Longer than most: every test needs the same gateway, store and requests over real sockets.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
