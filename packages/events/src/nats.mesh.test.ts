@@ -1,3 +1,4 @@
+// Longer than most: what each test takes from NATS needs the same server and the same links to it.
 import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
