@@ -1,11 +1,11 @@
 /** Blobs as files in one folder, which any number of processes share. See file-layout.ts for what lies where. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '@imagemesh/observe';
 import type { BlobStore, ByteSource, PutImageOptions, PutOptions, StoredBlob } from './blob-store.ts';
 import { checkDigest } from './digest.ts';
-import { systemCode, toStoreError } from './file-errors.ts';
+import { systemCode, translating, unlessMissing } from './file-errors.ts';
 import { createFileImages } from './file-images.ts';
 import {
   blobNotFound,
@@ -107,7 +107,7 @@ export async function openFileBlobStore(root: string, now: () => number = Date.n
     readTemporary: async (blob) =>
       readableFile(temporaryPath(root, blob), { notFound: () => blobNotFound('temporary blob', blob) }),
     deleteTemporary: (blob) =>
-      translating('deleting a blob', () => rm(temporaryPath(root, blob), { force: true })),
+      translating('deleting a blob', () => unlessMissing(() => unlink(temporaryPath(root, blob)))),
     sweepLeftovers: (olderThanMs) => translating('sweeping', () => sweepLeftovers(olderThanMs)),
     listImages: (shard) => images.list(shard),
     removeImage: (image, unusedSinceMs) =>
@@ -163,19 +163,14 @@ async function sweep(folder: string, beforeMs: number): Promise<number> {
       () => Number.POSITIVE_INFINITY,
     );
     if (modified >= beforeMs) continue;
-    await rm(path, { force: true });
+    await unlessMissing(() => unlink(path));
     deleted += 1;
   }
   return deleted;
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw error;
-  }
+  return (await unlessMissing(() => readdir(folder))) ?? [];
 }
 
 async function digestOf(bytes: Uint8Array, { maxBytes, signal }: PutOptions): Promise<string> {
@@ -185,18 +180,5 @@ async function digestOf(bytes: Uint8Array, { maxBytes, signal }: PutOptions): Pr
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function translating<Result>(doing: string, run: () => Promise<Result>): Promise<Result> {
-  try {
-    return await run();
-  } catch (error) {
-    throw toStoreError(error, doing);
-  }
+  return (await unlessMissing(() => stat(path)))?.size;
 }

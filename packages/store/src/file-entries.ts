@@ -1,10 +1,10 @@
 /** Entries as files under the root of a file store; a key is the path. */
-import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { readdir, readFile, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MeshError } from '@imagemesh/rpc';
 import type { Entries } from './entries.ts';
-import { systemCode, toStoreError } from './file-errors.ts';
-import { openIncoming } from './file-write.ts';
+import { translating, unlessMissing } from './file-errors.ts';
+import { createEmpty, openIncoming } from './file-write.ts';
 
 const keyPattern = /^(?!\.+(?:\/|$))[A-Za-z0-9._-]{1,255}(?:\/(?!\.+(?:\/|$))[A-Za-z0-9._-]{1,255})*$/;
 
@@ -42,20 +42,18 @@ export function createFileEntries(root: string): Entries {
   }
 
   return {
-    create: (key, value) => write(key, value, (incoming, path) => incoming.placeNew(path)),
+    create: (key, value) =>
+      value.byteLength === 0
+        ? translating('writing an entry', () => createEmpty(pathOf(key)))
+        : write(key, value, (incoming, path) => incoming.placeNew(path)),
     replace: (key, value) => write(key, value, (incoming, path) => incoming.place(path, true)),
     async read(key) {
       const path = pathOf(key);
-      try {
-        return await readFile(path);
-      } catch (error) {
-        if (systemCode(error) === 'ENOENT') return undefined;
-        throw toStoreError(error, 'reading an entry');
-      }
+      return translating('reading an entry', () => unlessMissing(() => readFile(path)));
     },
     async remove(key) {
       const path = pathOf(key);
-      await translating('removing an entry', () => rm(path, { force: true }));
+      await translating('removing an entry', () => unlessMissing(() => unlink(path)));
       // Folders that are empty now; one level above stays: it is shared, and few.
       for (let at = dirname(key); dirname(at).includes('/'); at = dirname(at)) {
         const isRemoved = await rmdir(join(root, at)).then(
@@ -73,21 +71,8 @@ export function createFileEntries(root: string): Entries {
 }
 
 async function foldersAndFiles(folder: string) {
-  try {
-    const found = await readdir(folder, { withFileTypes: true });
-    return found
-      .map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function translating<Result>(doing: string, run: () => Promise<Result>): Promise<Result> {
-  try {
-    return await run();
-  } catch (error) {
-    throw toStoreError(error, doing);
-  }
+  const found = (await unlessMissing(() => readdir(folder, { withFileTypes: true }))) ?? [];
+  return found
+    .map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -21,3 +21,22 @@ export function toStoreError(error: unknown, doing: string): unknown {
       return new MeshError('STORE_FAILED', `the store failed while ${doing} (${code})`, { cause: error });
   }
 }
+
+/** Undefined if there is no such file. */
+export async function unlessMissing<Result>(run: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Runs it; what the file system throws comes as `toStoreError` says. */
+export async function translating<Result>(doing: string, run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    throw toStoreError(error, doing);
+  }
+}

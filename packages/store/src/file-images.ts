@@ -1,10 +1,10 @@
 /** What becomes of images in a file store: read and verified, set aside, listed, removed. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { MeshError } from '@imagemesh/rpc';
 import type { ListedImage, ReadableBlob } from './blob-store.ts';
-import { systemCode } from './file-errors.ts';
+import { systemCode, unlessMissing } from './file-errors.ts';
 import {
   blobNotFound,
   condemnedFolder,
@@ -89,7 +89,7 @@ export function createFileImages(root: string, now: () => number): FileImages {
         await putBack(condemned, path);
         return false;
       }
-      await rm(condemned, { force: true });
+      await unlessMissing(() => unlink(condemned));
       return true;
     },
     async restore() {
@@ -117,21 +117,11 @@ async function putBack(from: string, path: string): Promise<void> {
     // Stored anew meanwhile.
     if (systemCode(error) !== 'EEXIST') throw error;
   }
-  await rm(from, { force: true });
+  await unlessMissing(() => unlink(from));
 }
 
 function blobDamaged(id: string): MeshError {
   return new MeshError('BLOB_DAMAGED', `the bytes of image ${basename(id)} were damaged; store it again`, {
     resource: { type: 'image', name: id },
   });
-}
-
-/** Undefined if there is no such file. */
-async function unlessMissing<Result>(run: () => Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await run();
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -3,10 +3,11 @@
  * this process or another, sees no half-written blob; a crash leaves only a file under incoming/, which is swept.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemCode } from './file-errors.ts';
+import { systemCode, unlessMissing } from './file-errors.ts';
 import { incomingFolder } from './file-layout.ts';
+import { createGroupRuns } from './group-runs.ts';
 
 /** An open file under incoming/; ends by `place`, `placeNew` or `drop`. */
 export interface Incoming {
@@ -25,6 +26,12 @@ export async function openIncoming(root: string): Promise<Incoming> {
   const file = await openInFolder(path);
   let sizeBytes = 0;
   let isOpen = true;
+  let isThere = true;
+
+  async function remove(): Promise<void> {
+    isThere = false;
+    await unlessMissing(() => unlink(path));
+  }
 
   async function close(isDurable: boolean): Promise<void> {
     if (isDurable) await file.datasync();
@@ -47,6 +54,7 @@ export async function openIncoming(root: string): Promise<Incoming> {
     async place(target, isDurable) {
       await close(isDurable);
       await inFolder(target, () => rename(path, target));
+      isThere = false;
       if (isDurable) await syncFolder(dirname(target));
     },
     async placeNew(target) {
@@ -57,7 +65,7 @@ export async function openIncoming(root: string): Promise<Incoming> {
         if (systemCode(error) === 'EEXIST') return false;
         throw error;
       } finally {
-        await rm(path, { force: true });
+        await remove();
       }
       await syncFolder(dirname(target));
       return true;
@@ -65,9 +73,22 @@ export async function openIncoming(root: string): Promise<Incoming> {
     async drop() {
       if (isOpen) await file.close().catch(() => {});
       isOpen = false;
-      await rm(path, { force: true }).catch(() => {});
+      if (isThere) await remove().catch(() => {});
     },
   };
+}
+
+/** A file without contents, which cannot be half-written. False, and nothing changed, if something is there. */
+export async function createEmpty(path: string): Promise<boolean> {
+  try {
+    const file = await openInFolder(path);
+    await file.close();
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+  await syncFolder(dirname(path));
+  return true;
 }
 
 /** Runs the action; if the target's folder is missing, makes it and runs again: it may be removed as empty meanwhile. */
@@ -99,11 +120,12 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** The names made in the folder until now survive a crash. */
+const syncFolder = createGroupRuns(async (folder) => {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
-}
+});
