@@ -53,7 +53,7 @@ function grpcFrame(payload: Uint8Array, { length = payload.length, flag = 0 } = 
   return Buffer.concat([head, payload]);
 }
 
-/** Such connections are open until the gateway calls them idle: Node leaves them so after an error of the protocol. */
+/** Such connections are open for a second or two before the gateway ends them. */
 const waiting = { concurrency: 2500 };
 
 /** A kind of raw bytes, a connection for each. */

@@ -15,7 +15,6 @@ beforeAll(async () => {
       HEADERS_TIMEOUT_MS: '400',
       BODY_TIMEOUT_MS: '1000',
       STALL_TIMEOUT_MS: '1000',
-      IDLE_TIMEOUT_MS: '1000',
     },
   });
   const { hostname: host, port } = new URL(mesh.gatewayUrl);

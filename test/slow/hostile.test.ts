@@ -32,7 +32,6 @@ beforeAll(async () => {
       HEADERS_TIMEOUT_MS: '2000',
       BODY_TIMEOUT_MS: '2000',
       STALL_TIMEOUT_MS: '2000',
-      IDLE_TIMEOUT_MS: '2000',
       NODE_OPTIONS: `--import ${new URL('../hostile/collect-on-signal.mjs', import.meta.url)}`,
     },
   });

@@ -16,6 +16,7 @@ import {
   trackSessions,
 } from '@imagemesh/rpc';
 import { refuseBadHttp } from './bad-http.ts';
+import { createBrokenSessions } from './broken-sessions.ts';
 import type { ConnectionLimits } from './config.ts';
 import type { PublicTls } from './public-tls.ts';
 import { createSessionGuard } from './session-guard.ts';
@@ -98,6 +99,8 @@ export async function startFront({
   const h2 = http2.createServer(http2ServerOptions);
   const sessions = trackSessions(h2);
   h2.on('session', createSessionGuard({ idleTimeoutMs: limits.idleTimeoutMs }));
+  const brokenSessions = createBrokenSessions();
+  h2.on('session', brokenSessions.watch);
   const stallGuard = createStallGuard({ timeoutMs: limits.stallTimeoutMs });
   // Makes request and response objects for the streams that do not go raw; never listens itself.
   const compat = http2.createServer(http2ServerOptions, onRequest);
@@ -144,6 +147,7 @@ export async function startFront({
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       dropUndecided();
       await Promise.all([sessions.close(graceMs), closeHttp1(http1, http1Sockets, graceMs)]);
+      brokenSessions.close();
       stallGuard.close();
       await closed;
     },
@@ -197,6 +201,7 @@ function isPlainGrpc(headers: IncomingHttpHeaders): boolean {
   const type = headers['content-type'];
   const encoding = headers['grpc-encoding'];
   return (
+    headers[':method'] === 'POST' &&
     (type === 'application/grpc' || type === 'application/grpc+proto') &&
     (encoding ?? 'identity') === 'identity'
   );
