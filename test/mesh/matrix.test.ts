@@ -158,6 +158,9 @@ describe('by plain HTTP', () => {
     expect([missing.status, missing.headers.get('cache-control')]).toEqual([404, 'no-store']);
     const drained = await ask('BalancerService/DrainReplica', { replicaId: 'resize-1' });
     expect([drained.status, drained.headers.get('allow')]).toEqual([405, 'POST']);
+    expect(await drained.json()).toMatchObject({ code: 'unimplemented', details: [{}] });
+    const put = await fetch(`${mesh.gatewayUrl}/imagemesh.v1.ImageService/ListOperations`, { method: 'PUT' });
+    expect([put.status, put.headers.get('allow')]).toEqual([405, 'POST, GET']);
   });
 
   it.each([

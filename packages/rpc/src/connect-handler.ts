@@ -115,6 +115,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       handler({ ...universal, body })
         .then(async (reply) => {
           const header = replyHeader(reply.header, requestId, request.method === 'GET');
+          if (reply.status === 405) header.set('allow', handler.allowedMethods.join(', '));
           const mended = await withMeshErrors({ ...reply, header }, onRefused);
           await universalResponseToNodeResponse(mended, response);
         })

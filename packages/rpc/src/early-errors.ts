@@ -99,7 +99,7 @@ async function fixJson(
 }
 
 const httpRefusals: Readonly<Record<number, () => MeshError>> = {
-  405: () => new MeshError('INVALID_REQUEST', 'this method is called by POST'),
+  405: () => new MeshError('METHOD_NOT_ALLOWED', 'this method is not called by that HTTP method'),
   415: () => new MeshError('INVALID_REQUEST', 'this content type is not served here'),
   505: () => new MeshError('NOT_IMPLEMENTED', 'a stream both ways needs HTTP/2'),
 };
@@ -109,9 +109,7 @@ function withBody(reply: UniversalServerResponse, onRefused: OnRefused): Univers
   const error =
     httpRefusals[reply.status]?.() ?? new MeshError('INVALID_REQUEST', 'the request cannot be served');
   onRefused(error);
-  const out = asJson(reply, error, reply.status);
-  if (reply.status === 405) out.header?.set('allow', 'POST');
-  return out;
+  return asJson(reply, error, reply.status);
 }
 
 function asJson(reply: UniversalServerResponse, error: MeshError, status: number): UniversalServerResponse {

@@ -76,9 +76,10 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
     remedy: 'Start a new one.',
   },
   REPLICA_NOT_FOUND: { when: 'No balancer knows the replica.', remedy: 'Look at `ListReplicas`.' },
-  ROUTE_NOT_FOUND: {
-    when: 'Nothing is served at the path, or not by that method (405).',
-    remedy: 'Correct the path.',
+  ROUTE_NOT_FOUND: { when: 'Nothing is served at the path.', remedy: 'Correct the path.' },
+  METHOD_NOT_ALLOWED: {
+    when: 'The path is not served by that HTTP method.',
+    remedy: 'Use one that the header `Allow` names.',
   },
   BLOB_NOT_FOUND: { when: 'Bytes that should be in the store are gone.', remedy: 'Upload the image again.' },
   UPLOAD_OFFSET_INVALID: {

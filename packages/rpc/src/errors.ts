@@ -74,6 +74,7 @@ export const ERROR_REASONS = {
   UPLOAD_NOT_FOUND: 'not_found',
   REPLICA_NOT_FOUND: 'not_found',
   ROUTE_NOT_FOUND: 'not_found',
+  METHOD_NOT_ALLOWED: 'unimplemented',
   BLOB_NOT_FOUND: 'not_found',
   UPLOAD_OFFSET_INVALID: 'out_of_range',
   NOT_IMPLEMENTED: 'unimplemented',

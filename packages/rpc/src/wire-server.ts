@@ -58,6 +58,7 @@ export function wireHandler(
         ':status': refusal.httpStatus,
         'content-type': 'text/plain',
         [REQUEST_ID_HEADER]: requestId,
+        ...(refusal.httpStatus === 405 && { allow: 'POST' }),
       });
       stream.end(`${refusal.text}\n`);
       stopReading(stream);

@@ -60,11 +60,10 @@ export function createRest({
     const { request } = call;
     if (route !== undefined) return route.serve(call);
     const path = (request.url ?? '').split('?', 1)[0]?.slice(0, 200) ?? '';
-    throw new MeshError(
-      'ROUTE_NOT_FOUND',
-      allowed.length > 0 ? `${request.method} is not allowed at ${path}` : `nothing is served at ${path}`,
-      { resource: { type: 'route', name: path } },
-    );
+    const resource = { type: 'route', name: path };
+    throw allowed.length > 0
+      ? new MeshError('METHOD_NOT_ALLOWED', `${request.method} is not allowed at ${path}`, { resource })
+      : new MeshError('ROUTE_NOT_FOUND', `nothing is served at ${path}`, { resource });
   }
 
   async function serve(request: HttpRequest, response: HttpResponse): Promise<void> {
@@ -172,13 +171,11 @@ function refuse(
   }
   const isHttp1 = request.httpVersionMajor === 1;
   if (!request.complete && isHttp1) response.setHeader('connection', 'close');
-  if (matches.length > 0 && error.reason === 'ROUTE_NOT_FOUND') {
+  if (error.reason === 'METHOD_NOT_ALLOWED') {
     response.setHeader(
       'allow',
       matches.map(({ method }) => (method === 'GET' ? 'GET, HEAD' : method)).join(', '),
     );
-    sendError(response, error, requestId, 405);
-  } else {
-    sendError(response, error, requestId);
   }
+  sendError(response, error, requestId);
 }

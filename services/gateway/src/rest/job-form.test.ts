@@ -162,6 +162,10 @@ test('what is wrong is named', () => {
   );
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(', output.background, ');
   expect(violation('crop', { image, left: '1', gravity: 'top' })).toContain('only one of');
+  expect(violation('crop', { image })).toMatch(
+    /^width: what to cut out must be given: one of left, top, width, height, /,
+  );
+  expect(violation('crop', { image, format: 'png', width: ' ' })).toContain('what to cut out must be given');
   expect(violation('filter', { image, filter: 'convolve', kernel: '1,two' })).toContain(
     'kernel: must be a number',
   );

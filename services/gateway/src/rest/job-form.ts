@@ -13,7 +13,7 @@ import {
   operation as operationOptions,
   WorkerKind,
 } from '@imagemesh/api';
-import { invalidField, validateMessage } from '@imagemesh/rpc';
+import { invalidField, type MeshError, validateMessage } from '@imagemesh/rpc';
 import { readFieldText } from '../syntax/field-text.ts';
 import { mergeOutput } from '../syntax/merge-output.ts';
 import type { FindPreset, ParsedOperations } from '../syntax/parse-operations.ts';
@@ -52,8 +52,11 @@ export function formToJob(
       throw invalidField(name, `is not known; known are ${knownFields(member?.message.fields ?? [], kind)}`);
     }
   }
+  const isBare = kind !== 'filter' && Object.keys(operation).length === 0;
+  // As an operation in a pipeline it keeps all there is; a form that says nothing of what to cut out was meant otherwise.
+  if (isBare && kind === 'crop' && preset === undefined) throw cropMissing(member?.message.fields ?? []);
   // Of a preset alone, nothing goes before it.
-  const isAlone = preset !== undefined && kind !== 'filter' && Object.keys(operation).length === 0;
+  const isAlone = preset !== undefined && isBare;
   const own = member === undefined || isAlone ? [] : [readOperation(member, operation)];
   const request = create(CreateJobRequestSchema, {
     requestId: given.get('request_id') ?? '',
@@ -67,6 +70,11 @@ export function formToJob(
   });
   validateMessage(CreateJobRequestSchema, request);
   return request;
+}
+
+function cropMissing(fields: readonly DescField[]): MeshError {
+  const names = fields.map(({ name }) => name).join(', ');
+  return invalidField('width', `what to cut out must be given: one of ${names}`);
 }
 
 const outputPrefix = 'output.';

@@ -336,7 +336,11 @@ describe('every reply', () => {
       reason: 'ROUTE_NOT_FOUND',
     });
     const wrong = await fetch(`${base}/upload`);
-    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST']);
+    expect(wrong.headers.get('allow')).toBe('POST');
+    expect(await errorOf(wrong)).toMatchObject({ status: 405, reason: 'METHOD_NOT_ALLOWED' });
+    const posted = await fetch(`${base}/images/${'ab'.repeat(32)}`, { method: 'POST' });
+    expect(posted.headers.get('allow')).toBe('GET, HEAD');
+    expect(await errorOf(posted)).toMatchObject({ status: 405, reason: 'METHOD_NOT_ALLOWED' });
   });
 
   it('survives paths that are no URL', async () => {

@@ -45,6 +45,7 @@ const statusOf: Partial<Record<ErrorReason, number>> = {
   NOT_AN_IMAGE: 415,
   STORE_FULL: 507,
   OVERLOADED: 503,
+  METHOD_NOT_ALLOWED: 405,
 };
 
 export function httpStatusOf({ reason, code }: MeshError): number {
