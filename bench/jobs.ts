@@ -14,7 +14,7 @@ import { ImageService, JobService, JobState } from '@imagemesh/api';
 import { createGrpcClient } from '@imagemesh/rpc';
 import { photoLike, startMesh } from '@imagemesh/testkit';
 import { connect } from 'nats';
-import { cpuMs } from './processes.ts';
+import { childrenOf, cpuMs } from './processes.ts';
 import { median, percentile } from './statistics.ts';
 
 const { values } = parseArgs({
@@ -66,8 +66,11 @@ async function each(run: () => Promise<unknown>): Promise<number[]> {
   return tookMs;
 }
 
-const processes = ['gateway', 'balancer-1', ...mesh.replicaNames()];
-const cpu = () => processes.map((name) => cpuMs(mesh.process(name).pid));
+const processes = ['gateway', 'balancer-1', ...mesh.replicaNames(), 'nats'];
+// nats-server is the child of a process that ends it with its parent.
+const natsPid = childrenOf(mesh.nats?.pid ?? 0)[0] ?? 0;
+const pidOf = (name: string) => (name === 'nats' ? natsPid : mesh.process(name).pid);
+const cpu = () => processes.map((name) => cpuMs(pidOf(name)));
 
 interface Round {
   readonly perSecond: number;

@@ -1,9 +1,9 @@
 /**
  * Takes jobs out of the queue, those of a higher priority first, as long as more may run.
  *
- * While there is work, priorities are asked one after the other and answer at once. When all are empty, one request waits
- * at each; it stays until it is answered, as a message on its way to a request that was given up would be lost for the
- * whole ack_wait. What such a request brings when no more may run is handed back at once.
+ * Priorities are asked one after the other, and answer at once. At one that is empty a request waits, and it is not asked
+ * again before that is answered; the request stays, as a message on its way to one that was given up would be lost for
+ * the whole ack_wait. What it brings when no more may run is handed back at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Msg } from 'nats';
@@ -54,7 +54,7 @@ export async function consumeByPriority(parts: Consuming): Promise<void> {
     const begun = waiting.get(priority);
     if (begun !== undefined) return begun;
     const pulling = pull(priority, waitMs).finally(() => waiting.delete(priority));
-    // Nobody may be listening while the limit is reached.
+    // Nobody listens while there is work, or the limit is reached.
     pulling.catch(() => {});
     waiting.set(priority, pulling);
     return pulling;
@@ -65,6 +65,7 @@ export async function consumeByPriority(parts: Consuming): Promise<void> {
       if (waiting.has(priority)) continue;
       const pulled = await pull(priority, 0);
       if (pulled.kind !== 'none') return pulled;
+      void wait(priority);
     }
     return Promise.race(PRIORITIES.map(wait));
   }

@@ -122,8 +122,7 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
     // Not ours: nothing could ever be done with it.
     if (place === undefined || jobId === undefined) return settle(message, '+TERM');
     const heartbeat = setInterval(() => {
-      // Not through a lost connection: the message comes back anyway.
-      link.call(async (connection) => connection.publish(message.reply ?? '', '+WPI')).catch(() => {});
+      void settle(message, '+WPI');
     }, heartbeatMs);
     try {
       const { sequence, deliveries } = place;
@@ -146,11 +145,9 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
     }
   }
 
-  /** Sends the word and waits until the server has it. If it is lost, the message comes back: that must do no harm. */
-  async function settle(message: Msg, word: string): Promise<void> {
-    await link
-      .call((connection) => connection.request(message.reply ?? '', word, { timeout: 1000 }))
-      .catch(() => {});
+  /** Says so without waiting for the server. If it is lost, the message comes back: that must do no harm. */
+  function settle(message: Msg, word: '+ACK' | '+TERM' | '+WPI' | `-NAK${string}`): Promise<void> {
+    return link.call(async (connection) => connection.publish(message.reply ?? '', word)).catch(() => {});
   }
 
   let tidiedMs = 0;

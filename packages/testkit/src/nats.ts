@@ -7,6 +7,7 @@ import { startProcess, type TestProcess } from './process.ts';
 
 export interface TestNats {
   readonly url: string;
+  readonly pid: number;
   /** Stops it at once; what JetStream has stored stays. */
   kill(): Promise<void>;
   /** Deletes what JetStream has stored; call it between `kill` and `restart`. */
@@ -26,6 +27,9 @@ export async function startNats(): Promise<TestNats> {
   let server: TestProcess = await startProcess(spec);
   return {
     url: `nats://127.0.0.1:${port}`,
+    get pid() {
+      return server.pid;
+    },
     async kill() {
       server.signal('SIGKILL');
       await server.exited;
