@@ -161,7 +161,7 @@ try {
   }
 
   const { streams } = await nats.jetstreamManager();
-  const names = ['KV_imagemesh_jobs', 'KV_imagemesh_results', 'IMAGEMESH_EVENTS', 'IMAGEMESH_JOBS'];
+  const names = ['KV_imagemesh_jobs', 'IMAGEMESH_EVENTS', 'IMAGEMESH_JOBS'];
   const infos = await Promise.all(names.map((name) => streams.info(name)));
   console.log('\n| kept in NATS | messages | bytes a job |');
   console.log('|---|---|---|');

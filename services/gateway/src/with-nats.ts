@@ -17,7 +17,7 @@ import { holdResults } from './jobs/hold-results.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createNoJobs } from './jobs/no-jobs.ts';
 import { jobBucket, requestBucket } from './jobs/record.ts';
-import { createRunOnce, resultBucket } from './jobs/run-once.ts';
+import { createRunOnce } from './jobs/run-once.ts';
 import type { createStoreImage } from './store-image.ts';
 import type { Variants } from './variants.ts';
 import { createWebhookCheck } from './webhooks/webhook-address.ts';
@@ -54,15 +54,15 @@ export function openJobs({ calls, retention, webhooks }: Config, parts: JobParts
   const { link, store, balancers, variants, signal, ...rest } = parts;
   if (link === undefined) return createNoJobs();
   const capacity = createCapacity({ balancers, maxJobs: calls.jobConcurrency, signal });
-  const results = openNatsRecords(link, resultBucket);
   return createJobs({
     ...rest,
     checkVariants: variants.checkVariants,
     checkWebhook: createWebhookCheck(webhooks),
-    runVariant: holdResults(
-      createRunOnce({ results, store, metrics: parts.metrics, runVariant: variants.runVariant }),
-      { ttlMs: retention.resultTtlMs },
-    ),
+    openRunVariant: (findResult) =>
+      holdResults(
+        createRunOnce({ findResult, store, metrics: parts.metrics, runVariant: variants.runVariant }),
+        { ttlMs: retention.resultTtlMs },
+      ),
     records: openNatsRecords(link, jobBucket),
     requests: openNatsRecords(link, requestBucket),
     queue: createJobQueue(link),

@@ -18,6 +18,7 @@ import { type Claims, createUlids, isImageId, type RecordStore } from '@imagemes
 import type { Caller } from '../identity/caller.ts';
 import { announceCreated } from './announce.ts';
 import { enqueue } from './enqueue.ts';
+import type { NewRecords } from './new-records.ts';
 import { type JobRecord, type RequestRecord, requestDigest, requestKey } from './record.ts';
 import { newRecord } from './transitions.ts';
 
@@ -37,6 +38,7 @@ export interface CreateJobParts {
   readonly queue: JobQueue;
   readonly events: EventPublisher;
   readonly claims: Claims;
+  readonly newRecords: NewRecords;
   /** Checks and stores an image, and claims it for the caller. */
   readonly storeImage: (call: JobCall, bytes: Uint8Array) => Promise<Image>;
   /** Throws, with the path of what is wrong, if the variants cannot be made of such an image. */
@@ -53,7 +55,7 @@ export type CreateJob = (call: JobCall, request: CreateJobRequest) => Promise<Jo
  * earlier try left. The order is request id, record, queue; a message never comes before its record.
  */
 export function createJobCreator(parts: CreateJobParts): CreateJob {
-  const { records, requests, queue, events, now } = parts;
+  const { records, requests, queue, events, newRecords, now } = parts;
   const nextId = createUlids(now);
 
   return async (call, request) => {
@@ -66,7 +68,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       if (job !== undefined) return job;
     }
     checkDeadline(request, now());
-    checkSize(variants);
+    const variantsBytes = checkSize(variants);
     if (request.webhookUrl !== '') parts.checkWebhook(request.webhookUrl);
     // Before anything is stored for a job that could not be queued.
     if (key === undefined) await queue.checkReachable();
@@ -92,11 +94,16 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
       traceparent: formatTraceparent(call.trace),
       nowMs: now(),
     });
-    const isNew = (await records.create(id, record)) !== undefined;
-    if (isNew) announceCreated(events, record);
-    const { value } = isNew ? { value: record } : ((await records.get(id)) ?? { value: record });
-    await enqueueNew(call, value.job);
-    return value.job;
+    const revision = await records.create(id, record);
+    if (revision === undefined) {
+      const { value } = (await records.get(id)) ?? { value: record };
+      await enqueueNew(call, value.job);
+      return value.job;
+    }
+    announceCreated(events, record);
+    newRecords.keep({ value: record, revision }, variantsBytes);
+    await enqueueNew(call, record.job);
+    return record.job;
   };
 
   /** The job that the request id made; undefined if that was broken off before the job was recorded. */
@@ -138,7 +145,7 @@ export function createJobCreator(parts: CreateJobParts): CreateJob {
 /** A record is one message of NATS, of which the server takes 1 MB, with the results in it. */
 const maxVariantsBytes = 256 * 1024;
 
-function checkSize(variants: readonly Variant[]): void {
+function checkSize(variants: readonly Variant[]): number {
   const bytes = variants.reduce(
     (sum, variant) => sum + JSON.stringify(toJson(VariantSchema, variant)).length,
     0,
@@ -147,6 +154,7 @@ function checkSize(variants: readonly Variant[]): void {
     const what = `are ${bytes} bytes as JSON; a job holds ${maxVariantsBytes}`;
     throw invalidField('variants', what);
   }
+  return bytes;
 }
 
 function checkDeadline({ deadline }: CreateJobRequest, nowMs: number): void {

@@ -1,14 +1,17 @@
 import { create } from '@bufbuild/protobuf';
-import { ImageSchema, JobPriority, JobState } from '@imagemesh/api';
+import { ImageSchema, JobPriority, JobState, VariantSchema } from '@imagemesh/api';
 import { createUlids, type Follower } from '@imagemesh/store';
 import { seededRandom } from '@imagemesh/testkit';
 import { expect, test } from 'vitest';
 import { createJobIndex } from './job-index.ts';
 import { type JobRecord, jobBucket, jobTtlMs } from './record.ts';
-import { begin, cancel, newRecord } from './transitions.ts';
+import { addResult, begin, cancel, newRecord } from './transitions.ts';
 
 const startMs = 1_700_000_000_000;
 const source = create(ImageSchema, { id: 'ab'.repeat(32) });
+const variants = ['a', 'b'].map((name, at) =>
+  create(VariantSchema, { name, operations: [{ operation: { case: 'resize', value: { width: at + 1 } } }] }),
+);
 const all = (owner: string) => ({ owner, states: [], labels: {} });
 
 function createFixture() {
@@ -38,7 +41,7 @@ function createFixture() {
   }
   function make(owner: string, labels: Record<string, string> = {}, id = nextId()): JobRecord {
     const given = { clientRequestId: '', requestId: '', traceparent: '', nowMs };
-    return newRecord({ ...given, id, owner, labels, source, variants: [], priority: JobPriority.NORMAL });
+    return newRecord({ ...given, id, owner, labels, source, variants, priority: JobPriority.NORMAL });
   }
   const advance = (ms: number) => {
     nowMs += ms;
@@ -108,4 +111,25 @@ test('jobs whose time is over leave as others come, and all of them when the ser
   reset();
   expect(index.all(all('ann'))).toEqual([]);
   expect([...index.open()]).toEqual([]);
+});
+
+test('work is found by the last job that has a result of it, as long as that job is known', () => {
+  const { index, write, make, advance, reset } = createFixture();
+  const finish = (record: JobRecord) =>
+    write(addResult(begin(record, { token: 'x', message: 1 }, startMs), 'b', source));
+  const first = write(make('ann'));
+  const [undone = '', done = ''] = first.work ?? [];
+  expect(index.findWork(done)).toBeUndefined();
+  finish(first);
+  expect(index.findWork(done)).toBe(first.job.id);
+  expect(index.findWork(undone)).toBeUndefined();
+  advance(jobTtlMs / 2);
+  const second = finish(make('ann'));
+  expect(index.findWork(done)).toBe(second.job.id);
+  advance(jobTtlMs / 2 + 1);
+  write(make('ann'));
+  expect(index.find(first.job.id)).toBeUndefined();
+  expect(index.findWork(done)).toBe(second.job.id);
+  reset();
+  expect(index.findWork(done)).toBeUndefined();
 });

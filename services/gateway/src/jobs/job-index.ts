@@ -1,7 +1,7 @@
 /**
- * The jobs as lists need them: id, owner, state, labels of each, in memory, kept up to date by the feed of records. So a
+ * The jobs as lists need them: id, owner, state, labels of each, and what work they have results of, in memory, kept up to date by the feed of records. So a
  * page of a list costs the records of that page, whatever else is in the bucket, and a watch of many jobs costs nothing in
- * the server. About 300 bytes a job; how many there are is bounded by the bucket.
+ * the server. About 500 bytes a job of one variant; how many there are is bounded by the bucket.
  */
 import type { Job, JobState } from '@imagemesh/api';
 import { type Change, type RecordFeed, type RecordStore, ulidTime } from '@imagemesh/store';
@@ -36,6 +36,8 @@ export interface JobIndex {
   /** As RecordFeed. */
   caughtUp(): Promise<void>;
   find(id: string): IndexedJob | undefined;
+  /** A job that has a result of that work (see work-key.ts). */
+  findWork(key: string): string | undefined;
   /** Jobs that match, newest first, of those older than `before`; looks at 20,000 at most and says where it stopped. */
   page(
     filter: JobFilter,
@@ -62,6 +64,8 @@ export function createJobIndex(
   const open = new Map<string, IndexedJob>();
   /** Ids of each owner, oldest first. */
   const owners = new Map<string, string[]>();
+  /** By key of the work: the last job that finished it. */
+  const works = new Map<string, string>();
   const listeners = new Map<string, Set<JobListener>>();
   let revision = 0;
 
@@ -69,7 +73,7 @@ export function createJobIndex(
     {
       reset() {
         revision = 0;
-        for (const all of [jobs, open, owners]) all.clear();
+        for (const all of [jobs, open, owners, works]) all.clear();
       },
       change(change) {
         revision = change.revision;
@@ -77,6 +81,7 @@ export function createJobIndex(
         if (job === undefined) return forget(change.key);
         if (!jobs.has(job.id)) insert(idsOf(job.owner), job.id);
         jobs.set(job.id, job);
+        for (const key of job.done ?? []) works.set(key, job.id);
         if (isFinal(job.state)) open.delete(job.id);
         else open.set(job.id, job);
         const decode = () => change.decode()?.job;
@@ -105,7 +110,9 @@ export function createJobIndex(
   }
 
   function forget(id: string): void {
-    const ids = owners.get(jobs.get(id)?.owner ?? '');
+    const { owner = '', done = [] } = jobs.get(id) ?? {};
+    for (const key of done) if (works.get(key) === id) works.delete(key);
+    const ids = owners.get(owner);
     const at = ids === undefined ? -1 : lowerBound(ids, id);
     if (ids?.[at] === id) ids.splice(at, 1);
     jobs.delete(id);
@@ -118,6 +125,7 @@ export function createJobIndex(
     },
     caughtUp: () => feed.caughtUp(),
     find: (id) => jobs.get(id),
+    findWork: (key) => works.get(key),
     page(filter, before, count) {
       const ids = owners.get(filter.owner) ?? [];
       const end = before === undefined ? ids.length : lowerBound(ids, before);

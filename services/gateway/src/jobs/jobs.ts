@@ -18,7 +18,9 @@ import { type CreateJobParts, createJobCreator, type JobCall } from './create-jo
 import { createJobIndex } from './job-index.ts';
 import { listJobs } from './list-jobs.ts';
 import { createJobMeters } from './meters.ts';
+import { createNewRecords } from './new-records.ts';
 import { type RunVariant, runJob } from './run.ts';
+import { createFindResult, type FindResult } from './run-once.ts';
 import { keepSweepingJobs } from './sweep-jobs.ts';
 import { watchJob, watchJobs } from './watch-jobs.ts';
 
@@ -47,9 +49,10 @@ export interface Jobs {
   close(graceMs: number): Promise<void>;
 }
 
-export interface JobsOptions extends Omit<CreateJobParts, 'now'> {
+export interface JobsOptions extends Omit<CreateJobParts, 'newRecords' | 'now'> {
   readonly events: EventPublisher;
-  readonly runVariant: RunVariant;
+  /** What runs variants, given what finds results that jobs have. */
+  readonly openRunVariant: (findResult: FindResult) => RunVariant;
   /** Jobs that may run in this gateway now, given that so many do. */
   readonly limit: (running: number) => number;
   readonly log: Logger;
@@ -74,7 +77,8 @@ const maxSignalListeners = 4096;
 /** Begins to work at once, or as soon as NATS is there. */
 export function createJobs(options: JobsOptions): Jobs {
   const { records, queue, limit, log, metrics, now = Date.now } = options;
-  const create = createJobCreator({ ...options, now });
+  const newRecords = createNewRecords();
+  const create = createJobCreator({ ...options, newRecords, now });
   const stopPulling = new AbortController();
   const stopRunning = new AbortController();
   setMaxListeners(maxSignalListeners, stopPulling.signal, stopRunning.signal);
@@ -83,7 +87,8 @@ export function createJobs(options: JobsOptions): Jobs {
   const index = createJobIndex(records, { signal: stopRunning.signal, now });
   const tokens = new Set<string>();
   const runCheck = options.openRunCheck((token) => tokens.has(token));
-  const parts = { ...options, index, tokens, runCheck, onEnd, now };
+  const runVariant = options.openRunVariant(createFindResult(index, records));
+  const parts = { ...options, newRecords, index, tokens, runCheck, runVariant, onEnd, now };
 
   /** A job that came back while its run goes on here: that run answers for this message too. */
   function handle(delivery: JobDelivery): Promise<Settlement> {

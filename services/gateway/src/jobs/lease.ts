@@ -42,11 +42,12 @@ export interface LeaseOptions {
 const waitForNatsMs = 500;
 
 export async function takeLease({ records, entry, begin, signal }: LeaseOptions): Promise<Lease> {
-  const begun = begin(entry.value);
-  const token = begun.run?.token;
-  const { id } = begun.job;
+  const { id } = entry.value.job;
   let current: Entry<JobRecord> = entry;
-  await write(begun);
+  /** Of the run that the record must name: the one that this run takes it from, then this one. */
+  let token = entry.value.run?.token;
+  while (!(await write(begin(current.value))));
+  token = current.value.run?.token;
   // Each change waits for the one before; a failed one does not stop those that follow.
   let last: Promise<void> = Promise.resolve();
 
@@ -66,7 +67,7 @@ export async function takeLease({ records, entry, begin, signal }: LeaseOptions)
     },
   };
 
-  /** False if the record changed under this run, which still has it: `current` is as it is now. */
+  /** False if the record changed under the run that has it, and still has: `current` is as it is now. */
   async function write(next: JobRecord): Promise<boolean> {
     const revision = await persistently(() => records.update(id, next, current.revision));
     if (revision !== undefined) {
@@ -78,9 +79,9 @@ export async function takeLease({ records, entry, begin, signal }: LeaseOptions)
     const { job, run } = found.value;
     // The write had happened, and only its answer was lost.
     const isWritten =
-      run?.token === token && job.sequence === next.job.sequence && job.state === next.job.state;
+      run?.token === next.run?.token && job.sequence === next.job.sequence && job.state === next.job.state;
     if (!isWritten && isFinal(job.state)) throw new JobLost(`job ${id} has ended`, found.value);
-    if (run?.token !== token) throw new JobLost(`job ${id} is another run's`);
+    if (!isWritten && run?.token !== token) throw new JobLost(`job ${id} is another run's`);
     current = found;
     return isWritten;
   }

@@ -31,6 +31,8 @@ export interface JobRecord {
   readonly waits: number;
   /** The run that has it, or had it last. */
   readonly run?: JobRun;
+  /** Keys of the work of each variant, in their order; unset in one of an earlier release. */
+  readonly work?: readonly string[];
 }
 
 export interface JobRun {
@@ -55,6 +57,8 @@ export interface JobSummary {
   readonly deadlineMs?: number;
   /** Images that the job needs until it ends. */
   readonly images?: readonly string[];
+  /** Keys of the work that it has results of. */
+  readonly done?: readonly string[];
 }
 
 const jsonOptions = { registry: errorDetails };
@@ -82,12 +86,15 @@ const jobCodec: Codec<JobRecord> = {
   },
 };
 
-function toSummary({ owner, job }: JobRecord): JobSummary {
-  const { state, labels, deadline } = job;
+function toSummary({ owner, job, work = [] }: JobRecord): JobSummary {
+  const { state, labels, deadline, variants, results } = job;
+  const names = new Set(results.map(({ name }) => name));
+  const done = work.filter((_, at) => names.has(variants[at]?.name ?? ''));
   return {
     ...{ owner, state, labels },
     ...(deadline && { deadlineMs: timestampMs(deadline) }),
     ...(!isFinal(state) && { images: imagesOf(job) }),
+    ...(done.length > 0 && { done }),
   };
 }
 

@@ -1,9 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import { type Image, ImageSchema, type Variant, VariantSchema } from '@imagemesh/api';
+import { type Image, ImageSchema, JobPriority, type Variant, VariantSchema } from '@imagemesh/api';
 import { newTrace } from '@imagemesh/observe';
 import { deadlineIn } from '@imagemesh/rpc';
 import { expect, test } from 'vitest';
-import { createRunOnce, workKey } from './run-once.ts';
+import { createFindResult, createRunOnce } from './run-once.ts';
+import { addResult, begin, newRecord } from './transitions.ts';
+import { workKey } from './work-key.ts';
 
 const source = create(ImageSchema, { id: 'ab'.repeat(32) });
 const resize = (width: number, name = '') =>
@@ -11,29 +13,21 @@ const resize = (width: number, name = '') =>
 
 /** Two gateways with one set of results and one store. */
 function createFixture() {
-  const kept = new Map<string, { value: Image; revision: number }>();
+  const kept = new Map<string, Image>();
   const stored = new Set<string>();
   const ran: string[] = [];
-  const write = async (key: string, value: Image) => {
-    const revision = (kept.get(key)?.revision ?? 0) + 1;
-    kept.set(key, { value, revision });
-    return revision;
-  };
   const parts = {
-    results: {
-      get: async (key: string) => kept.get(key),
-      create: async (key: string, value: Image) => (kept.has(key) ? undefined : write(key, value)),
-      update: write,
-    },
+    findResult: async (key: string) => kept.get(key),
     store: { touchImage: async (id: string) => stored.has(id) },
     runVariant: async (_call: unknown, { id }: Image, variant: Variant) => {
       ran.push(variant.name);
       const image = create(ImageSchema, { id: workKey(id, variant) });
       stored.add(image.id);
+      kept.set(workKey(id, variant), image);
       return image;
     },
   };
-  return { gateways: [createRunOnce(parts), createRunOnce(parts)] as const, ran, stored, kept };
+  return { gateways: [createRunOnce(parts), createRunOnce(parts)] as const, ran, stored };
 }
 
 const call = (owner = 'ann') => ({
@@ -76,4 +70,20 @@ test('a result whose bytes are gone is made again', async () => {
   await gateways[1](call(), source, resize(10, 'b'));
   await gateways[0](call(), source, resize(10, 'c'));
   expect(ran).toEqual(['a', 'b']);
+});
+
+test('a result is found in the record of the job that has it, by its work and not by its name', async () => {
+  const variants = [resize(10, 'a'), resize(20, 'b')];
+  const given = { owner: 'ann', labels: {}, clientRequestId: '', requestId: '', traceparent: '', nowMs: 1 };
+  const made = newRecord({ ...given, id: 'job', source, variants, priority: JobPriority.NORMAL });
+  const image = create(ImageSchema, { id: 'cd'.repeat(32) });
+  const value = addResult(begin(made, { token: 't', message: 1 }, 2), 'b', image);
+  const find = createFindResult(
+    { findWork: (key) => (key === 'lost' ? 'gone' : 'job') },
+    { get: async (id) => (id === 'job' ? { value, revision: 1 } : undefined) },
+  );
+  expect(await find(workKey(source.id, resize(20, 'c')))).toEqual(image);
+  expect(await find(workKey(source.id, resize(10)))).toBeUndefined();
+  expect(await find(workKey(source.id, resize(30)))).toBeUndefined();
+  expect(await find('lost')).toBeUndefined();
 });

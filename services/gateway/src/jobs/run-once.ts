@@ -1,43 +1,44 @@
 /**
  * Identical work is done once: the same operations and output of the same image. Calls at the same time in this gateway
- * join; what any gateway has finished is answered from the stored result, as long as that is there.
+ * join; what any gateway has finished is answered from the result of the job that has it, as long as its bytes are there.
  */
-import { createHash } from 'node:crypto';
-import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { type Image, ImageSchema, type Variant, VariantSchema } from '@imagemesh/api';
+import { create } from '@bufbuild/protobuf';
+import { type Image, ImageSchema } from '@imagemesh/api';
 import type { Metrics } from '@imagemesh/observe';
 import { deadlineIn } from '@imagemesh/rpc';
-import type { BlobStore, NatsRecordsOptions, RecordStore } from '@imagemesh/store';
-import { jobTtlMs } from './record.ts';
+import type { BlobStore, RecordStore } from '@imagemesh/store';
+import type { JobIndex } from './job-index.ts';
+import type { JobRecord } from './record.ts';
 import { type RunVariant, variantTimeoutMs } from './run.ts';
 import { createSharedWork } from './shared-work.ts';
+import { workKey } from './work-key.ts';
 
-/** Results by `workKey`. A full bucket takes no more: what is not in it is done again. */
-export const resultBucket: NatsRecordsOptions<Image> = {
-  bucket: 'imagemesh_results',
-  codec: {
-    encode: (image) => Buffer.from(JSON.stringify(toJson(ImageSchema, image))),
-    // A parse boundary: written by `encode`; fromJson checks it.
-    decode: (bytes) =>
-      fromJson(ImageSchema, JSON.parse(Buffer.from(bytes).toString()) as JsonValue, {
-        ignoreUnknownFields: true,
-      }),
-  },
-  ttlMs: jobTtlMs,
-  maxBytes: 64 * 1024 ** 2,
-};
+/** The result of the work with that key, if some job has it; its bytes may be gone. Never throws. */
+export type FindResult = (key: string) => Promise<Image | undefined>;
 
-/** Raise it when the same operations come to make other pixels. */
-const workVersion = 1;
+/** Costs nothing where no job has it, and one read of a record where one has. */
+export function createFindResult(
+  index: Pick<JobIndex, 'findWork'>,
+  records: Pick<RecordStore<JobRecord>, 'get'>,
+): FindResult {
+  return async (key) => {
+    const jobId = index.findWork(key);
+    const record = jobId && (await records.get(jobId).catch(() => undefined))?.value;
+    if (!record) return undefined;
+    const { job, work = [] } = record;
+    const names = job.variants.filter((_, at) => work[at] === key).map(({ name }) => name);
+    return job.results.find(({ name }) => names.includes(name))?.image;
+  };
+}
 
 export interface RunOnceParts {
-  readonly results: Pick<RecordStore<Image>, 'get' | 'create' | 'update'>;
+  readonly findResult: FindResult;
   readonly store: Pick<BlobStore, 'touchImage'>;
   readonly runVariant: RunVariant;
   readonly metrics?: Metrics;
 }
 
-export function createRunOnce({ results, store, runVariant, metrics }: RunOnceParts): RunVariant {
+export function createRunOnce({ findResult, store, runVariant, metrics }: RunOnceParts): RunVariant {
   const reused = metrics?.counter({
     name: 'imagemesh_gateway_job_results_reused_total',
     help: 'Variants of jobs that were answered from a stored result.',
@@ -46,20 +47,9 @@ export function createRunOnce({ results, store, runVariant, metrics }: RunOncePa
 
   /** A result whose bytes are gone is none; bytes that are there are spared by sweeps until they are claimed. */
   async function findStored(key: string): Promise<Image | undefined> {
-    const image = (await results.get(key).catch(() => undefined))?.value;
-    if (image === undefined) return undefined;
-    return (await store.touchImage(image.id)) ? image : undefined;
-  }
-
-  /** Best effort: without it the work is done again. */
-  async function keep(key: string, image: Image): Promise<void> {
-    try {
-      if ((await results.create(key, image)) !== undefined) return;
-      const entry = await results.get(key);
-      if (entry !== undefined) await results.update(key, image, entry.revision);
-    } catch {
-      // NATS is away or full.
-    }
+    const image = await findResult(key);
+    if (image === undefined || !(await store.touchImage(image.id))) return undefined;
+    return create(ImageSchema, { id: image.id, ...(image.info && { info: image.info }) });
   }
 
   return (call, source, variant) => {
@@ -72,26 +62,7 @@ export function createRunOnce({ results, store, runVariant, metrics }: RunOncePa
         return stored;
       }
       // Its own deadline, as others may wait longer than the first.
-      const image = await runVariant(
-        { ...call, signal, deadline: deadlineIn(variantTimeoutMs) },
-        source,
-        variant,
-      );
-      await keep(key, image);
-      return image;
+      return runVariant({ ...call, signal, deadline: deadlineIn(variantTimeoutMs) }, source, variant);
     });
   };
-}
-
-/** The same for variants that differ in nothing but their name. */
-export function workKey(imageId: string, { operations, output }: Variant): string {
-  const canonical = toJson(VariantSchema, {
-    $typeName: 'imagemesh.v1.Variant',
-    name: '',
-    operations,
-    ...(output && { output }),
-  });
-  return createHash('sha256')
-    .update(JSON.stringify([workVersion, imageId, canonical]))
-    .digest('hex');
 }

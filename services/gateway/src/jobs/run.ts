@@ -20,6 +20,7 @@ import type { Claims, Entry, RecordStore } from '@imagemesh/store';
 import { afterFailure, maxAttempts } from './after-failure.ts';
 import { announce, announceProgress, announceStarted } from './announce.ts';
 import { JobLost, type Lease, takeLease } from './lease.ts';
+import type { NewRecords } from './new-records.ts';
 import type { JobRecord, JobRun } from './record.ts';
 import {
   addResult,
@@ -47,6 +48,7 @@ export type RunVariant = (call: RunCall, source: Image, variant: Variant) => Pro
 
 export interface RunParts {
   readonly records: RecordStore<JobRecord>;
+  readonly newRecords: NewRecords;
   readonly queue: JobQueue;
   readonly events: EventPublisher;
   readonly claims: Claims;
@@ -76,9 +78,11 @@ export async function runJob(
   delivery: JobDelivery,
   signal: AbortSignal,
 ): Promise<Settlement> {
-  const { records, queue, events, log, now } = parts;
-  const { jobId, sequence: message } = delivery;
-  const entry = await records.get(jobId);
+  const { records, newRecords, queue, events, log, now } = parts;
+  const { jobId, sequence: message, deliveries } = delivery;
+  const made = newRecords.take(jobId);
+  // Nobody has begun it, as far as this gateway can know; the first write finds out.
+  const entry = deliveries === 1 && made !== undefined ? made : await records.get(jobId);
   if (entry === undefined) {
     log.warn({ jobId }, 'a job in the queue has no record; dropped');
     return done;

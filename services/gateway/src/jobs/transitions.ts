@@ -23,6 +23,7 @@ import {
 } from '@imagemesh/api';
 import { MeshError, toStatus } from '@imagemesh/rpc';
 import type { JobRecord, JobRun } from './record.ts';
+import { workKey } from './work-key.ts';
 
 export interface NewJob {
   readonly id: string;
@@ -56,7 +57,8 @@ export function newRecord(from: NewJob): JobRecord {
     ...(from.webhookUrl !== undefined && { webhookUrl: from.webhookUrl }),
   });
   const { owner, source, requestId, traceparent } = from;
-  return { job, owner, source, requestId, traceparent, waits: 0 };
+  const work = from.variants.map((variant) => workKey(source.id, variant));
+  return { job, owner, source, requestId, traceparent, waits: 0, work };
 }
 
 export function isFinal(state: JobState): boolean {

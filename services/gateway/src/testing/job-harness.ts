@@ -101,7 +101,7 @@ export function createJobHarness(natsUrl: string): JobHarness {
           const bad = variants.findIndex(({ name }) => name === 'bad');
           if (bad >= 0) throw new MeshError('OPERATION_OUT_OF_BOUNDS', `variants[${bad}] is bad`);
         },
-        runVariant,
+        openRunVariant: () => runVariant,
       });
       const gateway = {
         link,
