@@ -48,8 +48,8 @@ export function createSharedWork<Result>(): Share<Result> {
     } finally {
       signal.removeEventListener('abort', stop);
       shared.callers -= 1;
-      if (shared.callers === 0) {
-        // Whoever comes now begins anew.
+      // It has ended, or goes on for others; if not, whoever comes now begins anew.
+      if (shared.callers === 0 && running.get(key) === shared) {
         forget(key, shared);
         shared.ending.abort(new MeshError('CANCELLED', 'nobody wants this work any more'));
       }
