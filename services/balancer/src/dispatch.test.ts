@@ -1,5 +1,6 @@
 // Longer than most: the rules, and then 100,000 random steps that need a fleet of their own.
 import { WorkerKind } from '@imagemesh/api';
+import { seededRandom } from '@imagemesh/testkit';
 import { describe, expect, it } from 'vitest';
 import {
   CALL_CLASSES,
@@ -9,7 +10,6 @@ import {
   type RunningCall,
   type WaitingCall,
 } from './dispatch.ts';
-import { seededRng } from './testing/seeded-rng.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 const never = () => {
@@ -118,7 +118,7 @@ describe('decide', () => {
   });
 
   it('breaks ties at random, each replica alike', () => {
-    const rng = seededRng(1);
+    const rng = seededRandom(1);
     const counts = [0, 0, 0];
     for (let round = 0; round < 3000; round++) {
       const [only] = decide(
@@ -174,7 +174,7 @@ describe('100,000 random steps', () => {
   ])(
     '%s keep every slot within its bound, lose no call, and let none starve',
     (_, isMixed) => {
-      const rng = seededRng(20_260_101);
+      const rng = seededRandom(20_260_101);
       const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(rng() * from.length)];
       interface Fake extends ReplicaView {
         isCandidate: boolean;
