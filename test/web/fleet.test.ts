@@ -1,5 +1,7 @@
-import { startMesh, type TestMesh } from '@imagemesh/testkit';
-import type { Browser } from 'playwright-core';
+import { WorkerKind } from '@imagemesh/api';
+import { photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
+import { type RunningReplica, readReplicaConfig, startReplica } from '@imagemesh/worker';
+import type { Browser, Locator } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchBrowser, openPage } from './browser.ts';
 
@@ -34,6 +36,83 @@ test('a replica that is killed is shown dead, and its return is shown', async ()
     .locator('.feed li', { hasText: /is back|has joined|takes work/ })
     .first()
     .waitFor();
+  await close();
+});
+
+test('a replica that answers faults is shown kept out, since when and for how long, with what was sent elsewhere', async () => {
+  const { page, close } = await openPage(browser, mesh.gatewayUrl, '#/fleet');
+  await page.getByTestId('replica-resize-1').waitFor();
+  const broken = await startBrokenReplica('broken');
+  try {
+    const card = page.getByTestId('replica-broken');
+    await card.waitFor();
+    const body = new Uint8Array(await photoLike(60, 40));
+    const work = async () => {
+      const calls = Array.from({ length: 6 }, () =>
+        fetch(`${mesh.gatewayUrl}/transform?ops=resize:20x`, { method: 'POST', body }),
+      );
+      for (const { status } of await Promise.all(calls)) expect(status).toBe(200);
+      return card.getAttribute('data-state');
+    };
+    await expect.poll(work, { timeout: 20_000 }).toBe('ejected');
+    await card.filter({ hasText: /out since \d\d:\d\d:\d\d, tried again in \d+ s/ }).waitFor();
+    expect(await figure(card, 'Ejections')).toMatch(/^[1-9]/);
+    // Three faults put it out, and nobody's call has failed.
+    expect(Number(await figure(card, 'Retried'))).toBeGreaterThanOrEqual(3);
+    expect(await page.locator('.tile', { hasText: 'Ejections' }).textContent()).toContain('1 out now');
+    expect(await figure(page.getByTestId('replica-resize-1'), 'Ejections')).toBe('0');
+  } finally {
+    await broken.close(0);
+  }
+  await close();
+});
+
+function figure(card: Locator, name: string): Promise<string | null> {
+  return card
+    .locator('.fact', { has: card.page().getByText(name, { exact: true }) })
+    .locator('dd')
+    .textContent();
+}
+
+/** A replica that joins the mesh as any other, and fails at whatever it is given. */
+function startBrokenReplica(replicaId: string): Promise<RunningReplica> {
+  const fail = (): never => {
+    throw new Error('out of order');
+  };
+  const env = {
+    REPLICA_ID: replicaId,
+    BALANCER_ADDRESSES: mesh.balancerAddresses.join(','),
+    DATA_DIR: mesh.dataDir,
+    LOG_LEVEL: 'silent',
+  };
+  return startReplica({
+    name: 'resize',
+    worker: WorkerKind.RESIZE,
+    operations: ['resize'],
+    agents: { validate: fail, process: fail, format: fail },
+    config: readReplicaConfig(env, 'resize'),
+  });
+}
+
+test('before the first list has come the page says that it asks, and not that there is nothing', async () => {
+  const { page, close } = await openPage(browser, mesh.gatewayUrl);
+  const watch = '**/imagemesh.v1.BalancerService/WatchReplicas';
+  await page.route(watch, () => {});
+  await page.goto('about:blank');
+  await page.goto(`${mesh.gatewayUrl}/#/fleet`);
+  await page.getByText('Asking the mesh for its replicas').waitFor();
+  expect(await page.locator('.tiles').textContent()).not.toContain('0');
+  await page.locator('.mesh-pill', { hasText: '…' }).waitFor();
+
+  await page.unroute(watch);
+  await page.route(watch, (route) => route.abort());
+  await page.goto('about:blank');
+  await page.goto(`${mesh.gatewayUrl}/#/fleet`);
+  await page.getByRole('alert').filter({ hasText: 'OFFLINE' }).waitFor();
+  expect(await page.locator('.tiles').textContent()).not.toContain('0');
+  await page.unroute(watch);
+  await page.getByRole('button', { name: 'Try now' }).click();
+  await page.getByTestId('replica-resize-1').waitFor();
   await close();
 });
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { BalancerService, type Replica, ReplicaState } from '@imagemesh/api';
 import { createGrpcClient, type ServerWireCall } from '@imagemesh/rpc';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -62,7 +63,33 @@ describe('answered errors', () => {
     expect(sinkhole.begun).toBeGreaterThanOrEqual(3);
     expect(sinkhole.begun).toBeLessThan(15);
     expect(good.every(({ begun }) => begun > 20)).toBe(true);
-    expect((await conditions()).sinkhole).toMatchObject({ successRate: 0 });
+    const shown = await conditions();
+    // It answered nothing but faults, and each of its calls was sent elsewhere.
+    expect(shown.sinkhole).toMatchObject({ successRate: 0, retried: BigInt(sinkhole.begun) });
+    expect(shown.sinkhole?.ejections).toBeGreaterThanOrEqual(1);
+    for (const id of ['a', 'b']) expect(shown[id]).toMatchObject({ retried: 0n, ejections: 0 });
+    expect(shown.a?.lastEjectionTime).toBeUndefined();
+  });
+
+  it('counts as sent elsewhere what a replica lost, not what it had no slot for', async () => {
+    mesh = await startSmallMesh();
+    let isStuck = false;
+    const serve = (call: ServerWireCall) => (isStuck ? sleep(5000) : slowEcho(call));
+    // It announces more slots than it has.
+    const doomed = await mesh.replica({ id: 'doomed', slots: 4, ownSlots: 1, serve });
+    await mesh.call();
+    await Promise.all(Array.from({ length: 4 }, () => mesh.call()));
+    expect(doomed.busyAnswers).toBeGreaterThan(0);
+    expect((await conditions()).doomed).toMatchObject({ retried: 0n });
+
+    isStuck = true;
+    const before = doomed.begun;
+    const call = mesh.call();
+    await until(() => doomed.begun > before);
+    await mesh.replica({ id: 'other' });
+    doomed.kill();
+    await call;
+    expect(await conditions()).toMatchObject({ doomed: { retried: 1n }, other: { retried: 0n } });
   });
 
   it('takes an ejected replica back once it answers', async () => {
@@ -75,6 +102,13 @@ describe('answered errors', () => {
     await mesh.replica({ id: 'steady', serve: slowEcho });
     for (let round = 0; round < 8; round++) await Promise.all([mesh.call(), mesh.call()]);
     await until(async () => (await conditions()).moody?.state === ReplicaState.EJECTED);
+    const out = (await conditions()).moody;
+    if (out?.lastEjectionTime === undefined || out.ejectedUntilTime === undefined)
+      throw new Error('no times');
+    const outMs = timestampMs(out.ejectedUntilTime) - timestampMs(out.lastEjectionTime);
+    // 1 s the first time, doubled the second, spread by a fifth.
+    expect(outMs / 2 ** (out.ejections - 1)).toBeGreaterThan(790);
+    expect(outMs / 2 ** (out.ejections - 1)).toBeLessThan(1210);
     isBroken = false;
     const before = moody.begun;
     await until(async () => {
@@ -82,6 +116,10 @@ describe('answered errors', () => {
       return (await conditions()).moody?.state === ReplicaState.READY;
     }, 10_000);
     expect(moody.begun).toBeGreaterThan(before);
+    const back = (await conditions()).moody;
+    expect(back?.ejections).toBeGreaterThanOrEqual(out.ejections);
+    expect(back?.lastEjectionTime).toBeDefined();
+    expect(back?.ejectedUntilTime).toBeUndefined();
   });
 
   it('blames nobody for a call that fails alike on two replicas, and asks no third', async () => {

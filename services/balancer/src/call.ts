@@ -301,6 +301,7 @@ export class ProxiedCall implements HostedCall {
     if (this.#deaths < poisonousDeaths && afterFailure(question) === 'again') {
       this.#phase = { kind: 'waiting', sinceMs: this.#host.now() };
       if (failure === 'errored') this.#host.retryBudget.spend();
+      if (failure !== 'busy') replica.retried++;
       this.#host.enqueue(this, failure);
       return;
     }

@@ -239,7 +239,7 @@ export class Fleet {
     const sum = (of: readonly Replica[]) => of.reduce((total, peer) => total + capacityOf(peer), 0);
     const out = peers.filter(({ condition }) => condition === 'ejected');
     if (!maySpare(capacityOf(replica), sum(out), sum(peers))) return;
-    const ms = replica.eject(this.#options.rng);
+    const ms = replica.eject(this.#options.rng, Date.now());
     this.#options.onEject(replica);
     this.#options.log.warn(
       { replica: replica.id, ms: Math.round(ms), why: replica.lastError },

@@ -54,6 +54,10 @@ export class Replica implements HedgeView {
   readonly outcomes = new Outcomes();
   completed = 0;
   failed = 0;
+  /** Calls that it did not see through, and that another replica was given. */
+  retried = 0;
+  ejections = 0;
+  #lastEjection: { readonly atMs: number; readonly untilMs: number } | undefined;
   #hello: ReplicaHello;
   #operations: ReadonlySet<string>;
   #idempotentMethods: ReadonlySet<string>;
@@ -214,10 +218,18 @@ export class Replica implements HedgeView {
     return this.condition !== 'ejected' && this.#ejection.isDue;
   }
 
-  /** Keeps it out for a while, which is returned, in ms. Then one call at a time, until one succeeds. */
-  eject(rng: () => number): number {
+  /** Keeps it out from now, `wallMs` by the calendar, for a while, which is returned, in ms. Then one call at a time, until one succeeds. */
+  eject(rng: () => number, wallMs: number): number {
     this.#hasSucceeded = false;
-    return this.#ejection.begin(this.#now(), rng);
+    const ms = this.#ejection.begin(this.#now(), rng);
+    this.ejections++;
+    this.#lastEjection = { atMs: wallMs, untilMs: wallMs + Math.round(ms) };
+    return ms;
+  }
+
+  /** By the calendar, in ms since the epoch; undefined: never. */
+  get lastEjection(): { readonly atMs: number; readonly untilMs: number } | undefined {
+    return this.#lastEjection;
   }
 
   /** Its last fault was the call's: that fails everywhere. */

@@ -56,6 +56,8 @@ function capacity(replica: Replica): number {
 function replicaMessage(replica: Replica, weight: number, balancerId: string): ReplicaMessage {
   const { hello, report } = replica;
   const { successRate, p50Ms, p99Ms } = replica.outcomes.summary();
+  const { lastEjection } = replica;
+  const isOut = lastEjection !== undefined && replica.condition === 'ejected';
   return create(ReplicaSchema, {
     replicaId: replica.id,
     address: replica.address,
@@ -80,5 +82,9 @@ function replicaMessage(replica: Replica, weight: number, balancerId: string): R
     cpuCores: report?.cpuCores ?? 0,
     residentBytes: report?.residentBytes ?? 0n,
     storeId: hello.storeId,
+    retried: BigInt(replica.retried),
+    ejections: replica.ejections,
+    ...(lastEjection && { lastEjectionTime: timestampFromMs(lastEjection.atMs) }),
+    ...(isOut && { ejectedUntilTime: timestampFromMs(lastEjection.untilMs) }),
   });
 }

@@ -63,6 +63,23 @@ describe('mergeListings', () => {
     });
   });
 
+  it('adds up what was sent elsewhere and kept out, and says when that was last', () => {
+    const times = (atMs: number) => ({
+      lastEjectionTime: timestampFromMs(atMs),
+      ejectedUntilTime: timestampFromMs(atMs + 1000),
+    });
+    const views = [
+      replica('a', { completed: 9n, retried: 3n, ejections: 2, lastEjectionTime: timestampFromMs(1000) }),
+      replica('a', { retried: 4n, ejections: 1, state: ReplicaState.EJECTED, ...times(5000) }),
+      replica('a'),
+    ];
+    const [merged] = mergeListings(views.map((view) => ({ replicas: [view], queues: [] }))).replicas;
+    expect(merged).toMatchObject({ retried: 7n, ejections: 3, state: ReplicaState.EJECTED, ...times(5000) });
+    expect(mergeListings([{ replicas: [replica('b')], queues: [] }]).replicas[0]?.lastEjectionTime).toBe(
+      undefined,
+    );
+  });
+
   it('changes nothing of what it is given', () => {
     const one = replica('a', { inFlight: 1 });
     mergeListings([

@@ -22,7 +22,8 @@ const badness: readonly ReplicaState[] = [
 
 /**
  * Replicas by id and all queues. Counts are added up (each balancer counts its own calls), the state is the worst,
- * rates and times come from the balancer that has seen the most calls, the load from the newest report.
+ * rates and times of calls come from the balancer that has seen the most calls, the load from the newest report, ejections from
+ * the last.
  */
 export function mergeListings(listings: readonly Listing[], worker?: WorkerKind) {
   const isWanted = (item: { worker: WorkerKind }) => !worker || item.worker === worker;
@@ -56,16 +57,26 @@ function mergeViews(views: readonly Replica[]): Replica {
   merged.inFlight = sum(views.map((view) => view.inFlight));
   merged.completed = sumBig(views.map((view) => view.completed));
   merged.failed = sumBig(views.map((view) => view.failed));
+  merged.retried = sumBig(views.map((view) => view.retried));
+  merged.ejections = sum(views.map((view) => view.ejections));
   merged.balancerIds = [...new Set(views.flatMap((view) => view.balancerIds))].sort(compareText);
   merged.cpuCores = newest.cpuCores;
   merged.residentBytes = newest.residentBytes;
   setTime(merged, 'lastReportTime', newest.lastReportTime);
   setTime(merged, 'joinTime', earliest.joinTime);
+  setTime(merged, 'lastEjectionTime', latest(views.map((view) => view.lastEjectionTime)));
+  setTime(merged, 'ejectedUntilTime', latest(views.map((view) => view.ejectedUntilTime)));
   return merged;
 }
 
-function setTime(replica: Replica, field: 'lastReportTime' | 'joinTime', time: Timestamp | undefined): void {
+type TimeField = 'lastReportTime' | 'joinTime' | 'lastEjectionTime' | 'ejectedUntilTime';
+
+function setTime(replica: Replica, field: TimeField, time: Timestamp | undefined): void {
   if (time !== undefined) replica[field] = time;
+}
+
+function latest(times: readonly (Timestamp | undefined)[]): Timestamp | undefined {
+  return times.reduce((last, time) => (ms(time) > ms(last) ? time : last), undefined);
 }
 
 function ms(time: Timestamp | undefined): number {

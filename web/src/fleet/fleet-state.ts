@@ -1,6 +1,6 @@
 /** The fleet as it is now and was in the last minutes; one stream, for as long as the page is open. */
 import type { QueueStatus, Replica, WatchReplicasResponse } from '@imagemesh/api';
-import { type ReadonlySignal, signal } from '@preact/signals';
+import { batch, type ReadonlySignal, signal } from '@preact/signals';
 import type { Clients } from '../mesh/clients.ts';
 import { type Following, follow } from '../mesh/follow.ts';
 import { createHistory, type History, SAMPLE_MS } from './history.ts';
@@ -8,6 +8,8 @@ import { type Notice, noticesOf } from './notices.ts';
 
 export interface FleetState {
   readonly link: Following;
+  /** Whether a list has come yet: before, that there are no replicas says nothing. */
+  readonly isListed: ReadonlySignal<boolean>;
   readonly replicas: ReadonlySignal<readonly Replica[]>;
   readonly queues: ReadonlySignal<readonly QueueStatus[]>;
   readonly history: History;
@@ -28,19 +30,21 @@ export function createFleet({ balancers }: Clients): FleetState {
   const notices = signal<readonly Notice[]>([]);
   const samples = signal(0);
   const history = createHistory();
-  let isFirst = true;
+  const isListed = signal(false);
 
   const link = follow<WatchReplicasResponse>({
     open: (stopping) => balancers.watchReplicas({ minIntervalMs: intervalMs }, { signal: stopping }),
     onMessage(listing) {
       // The first list is no news.
-      if (!isFirst) {
+      if (isListed.value) {
         const news = noticesOf(replicas.value, listing.replicas, Date.now());
         if (news.length > 0) notices.value = [...news, ...notices.value].slice(0, maxNotices);
       }
-      isFirst = false;
-      replicas.value = listing.replicas;
-      queues.value = listing.queues;
+      batch(() => {
+        isListed.value = true;
+        replicas.value = listing.replicas;
+        queues.value = listing.queues;
+      });
     },
   });
   const sampling = setInterval(() => {
@@ -51,6 +55,7 @@ export function createFleet({ balancers }: Clients): FleetState {
 
   return {
     link,
+    isListed,
     replicas,
     queues,
     history,

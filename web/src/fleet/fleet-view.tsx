@@ -1,5 +1,6 @@
 /** The fleet, live. */
 import type { Clients } from '../mesh/clients.ts';
+import { FailureNote } from '../ui/failure-note.tsx';
 import { Charts, lineColor } from './charts.tsx';
 import { Feed } from './feed.tsx';
 import type { FleetState } from './fleet-state.ts';
@@ -24,13 +25,7 @@ export function FleetView({ fleet, clients }: { fleet: FleetState; clients: Clie
       <div class="fleet-body">
         <section aria-labelledby="replicas-title">
           <h2 id="replicas-title">Replicas</h2>
-          {replicas.length === 0 && (
-            <p class="empty">
-              {link.kind === 'live'
-                ? 'No replica has joined. Start one with “npm run replica -- resize”.'
-                : 'Waiting for the first list of replicas…'}
-            </p>
-          )}
+          {replicas.length === 0 && <NoReplicas fleet={fleet} />}
           <ul class="replicas">
             {replicas.map((replica) => (
               <ReplicaCard
@@ -47,5 +42,30 @@ export function FleetView({ fleet, clients }: { fleet: FleetState; clients: Clie
         <Feed fleet={fleet} clients={clients} nowMs={nowMs} />
       </div>
     </div>
+  );
+}
+
+/** Why there are none to see. */
+function NoReplicas({ fleet }: { fleet: FleetState }) {
+  const { value: link } = fleet.link.state;
+  if (fleet.isListed.value) {
+    return (
+      <p class="empty">
+        No replica has joined. Start one: <code>npm run replica -- resize</code>
+      </p>
+    );
+  }
+  if (link.kind === 'lost') return <FailureNote failure={link.failure} onRetry={fleet.link.retryNow} />;
+  return (
+    <>
+      <p class="empty" role="status">
+        Asking the mesh for its replicas…
+      </p>
+      <div class="replicas" aria-hidden="true">
+        {[0, 1, 2, 3].map((at) => (
+          <div key={at} class="card replica waiting" />
+        ))}
+      </div>
+    </>
   );
 }

@@ -2,7 +2,7 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Replica, ReplicaState } from '@imagemesh/api';
 import { replicaState } from '../mesh/names.ts';
-import { agoText, bytesText, countText, durationText } from '../ui/format.ts';
+import { agoText, bytesText, clockText, countText, durationText } from '../ui/format.ts';
 import { DrainButton } from './drain-button.tsx';
 import type { ReplicaHistory } from './history.ts';
 import { StateStrip } from './state-strip.tsx';
@@ -23,7 +23,6 @@ export function ReplicaCard({ replica, history, color, nowMs, onDrain }: Replica
   const { name, tone } = replicaState(state);
   const isDead = state === ReplicaState.DEAD;
   const joinedMs = replica.joinTime === undefined ? 0 : timestampMs(replica.joinTime);
-  const reportedMs = replica.lastReportTime === undefined ? 0 : timestampMs(replica.lastReportTime);
   const isNew = !isDead && nowMs - joinedMs < newMs;
   const hasCalls = p99Ms > 0;
   return (
@@ -39,13 +38,7 @@ export function ReplicaCard({ replica, history, color, nowMs, onDrain }: Replica
         <span class="badge" data-tone={tone}>
           {name}
         </span>
-        <span class="soft since">
-          {isDead
-            ? `gone, last heard ${agoText(reportedMs, nowMs)}`
-            : isNew
-              ? `joined ${agoText(joinedMs, nowMs)}`
-              : `up ${durationText(Math.max(0, nowMs - joinedMs))}`}
-        </span>
+        <span class="soft since">{sinceText(replica, nowMs)}</span>
         {!isDead && state !== ReplicaState.DRAINING && (
           <DrainButton replicaId={replicaId} onDrain={onDrain} />
         )}
@@ -70,7 +63,21 @@ export function ReplicaCard({ replica, history, color, nowMs, onDrain }: Replica
         <Figure name="Success" title="Of the last 100 calls">{`${Math.round(successRate * 100)} %`}</Figure>
         <Figure name="Calls" title="Ended since it joined; failed through its own fault">
           {countText(Number(replica.completed))}
-          {replica.failed > 0n && <span class="bad">{countText(Number(replica.failed))} failed</span>}
+          {replica.failed > 0n && (
+            <span class="bad figure-note">{countText(Number(replica.failed))} failed</span>
+          )}
+        </Figure>
+        <Figure
+          name="Retried"
+          title="Calls it did not see through since it joined, which another replica was given"
+        >
+          {countText(Number(replica.retried))}
+        </Figure>
+        <Figure name="Ejections" title="How often since it joined it was kept out for failing too often">
+          {replica.ejections}
+          {replica.lastEjectionTime && (
+            <span class="soft figure-note">{agoText(timestampMs(replica.lastEjectionTime), nowMs)}</span>
+          )}
         </Figure>
         <Figure name="CPU" title="Of its process, in cores">
           {isDead ? '—' : replica.cpuCores.toFixed(2)}
@@ -82,6 +89,22 @@ export function ReplicaCard({ replica, history, color, nowMs, onDrain }: Replica
       {replica.lastError !== '' && <p class="last-error soft">Last trouble: {replica.lastError}</p>}
     </li>
   );
+}
+
+/** In what state it has been for how long; of an ejection also how long it lasts. */
+function sinceText(replica: Replica, nowMs: number): string {
+  const { state, joinTime, lastReportTime, lastEjectionTime, ejectedUntilTime } = replica;
+  const joinedMs = joinTime === undefined ? 0 : timestampMs(joinTime);
+  if (state === ReplicaState.DEAD) {
+    return `gone, last heard ${agoText(lastReportTime === undefined ? 0 : timestampMs(lastReportTime), nowMs)}`;
+  }
+  if (ejectedUntilTime !== undefined && lastEjectionTime !== undefined) {
+    const leftMs = Math.max(0, timestampMs(ejectedUntilTime) - nowMs);
+    return `out since ${clockText(timestampMs(lastEjectionTime))}, tried again in ${Math.ceil(leftMs / 1000)} s`;
+  }
+  return nowMs - joinedMs < newMs
+    ? `joined ${agoText(joinedMs, nowMs)}`
+    : `up ${durationText(Math.max(0, nowMs - joinedMs))}`;
 }
 
 function Figure({

@@ -1,5 +1,5 @@
 /** The fleet in some figures. */
-import { type QueueStatus, ReplicaState, type WorkerKind } from '@imagemesh/api';
+import { type QueueStatus, type Replica, ReplicaState, type WorkerKind } from '@imagemesh/api';
 import { workerName } from '../mesh/names.ts';
 import { countText, durationText } from '../ui/format.ts';
 import type { FleetState } from './fleet-state.ts';
@@ -10,55 +10,66 @@ export function Summary({ fleet }: { fleet: FleetState }) {
   const replicas = fleet.replicas.value;
   const queues = fleet.queues.value;
   void fleet.samples.value;
+  const isListed = fleet.isListed.value;
   const living = replicas.filter(({ state }) => state !== ReplicaState.DEAD);
   const perSecond = [...fleet.history.replicas.values()].reduce(
     (sum, { perSecond: track }) => sum + (track.at(-1) ?? 0),
     0,
   );
   const sum = (of: (queue: QueueStatus) => number) => queues.reduce((total, queue) => total + of(queue), 0);
+  const count = (of: (replica: Replica) => number) =>
+    replicas.reduce((total, replica) => total + of(replica), 0);
   const ejected = living.filter(({ state }) => state === ReplicaState.EJECTED).length;
+  const tiles: readonly TileProps[] = [
+    {
+      name: 'Taking work',
+      value: `${living.filter(({ state }) => taking.includes(state)).length} of ${replicas.length}`,
+      text: kinds(living.map(({ worker }) => worker)),
+    },
+    { name: 'Calls a second', value: countText(perSecond), text: 'all replicas together' },
+    {
+      name: 'Running',
+      value: countText(sum(({ inFlight }) => inFlight)),
+      text: `of ${living.reduce((total, { slots }) => total + slots, 0)} slots`,
+    },
+    {
+      name: 'Waiting',
+      value: countText(sum(({ queued }) => queued)),
+      text: `${durationText(sum(({ queuedCostMs }) => queuedCostMs))} of work`,
+    },
+    {
+      name: 'Failed by replicas',
+      value: countText(count(({ failed }) => Number(failed))),
+      text: `${countText(count(({ retried }) => Number(retried)))} sent elsewhere`,
+    },
+    {
+      name: 'Ejections',
+      value: countText(count(({ ejections }) => ejections)),
+      text: ejected === 0 ? 'none is out now' : `${ejected} out now`,
+    },
+  ];
   return (
-    <dl class="tiles">
-      <Tile
-        name="Taking work"
-        value={`${living.filter(({ state }) => taking.includes(state)).length} of ${replicas.length}`}
-      >
-        {kinds(living.map(({ worker }) => worker))}
-      </Tile>
-      <Tile name="Calls a second" value={countText(perSecond)}>
-        all replicas together
-      </Tile>
-      <Tile name="Running" value={countText(sum(({ inFlight }) => inFlight))}>
-        of {living.reduce((total, { slots }) => total + slots, 0)} slots
-      </Tile>
-      <Tile name="Waiting" value={countText(sum(({ queued }) => queued))}>
-        {durationText(sum(({ queuedCostMs }) => queuedCostMs))} of work
-      </Tile>
-      <Tile
-        name="Failed by replicas"
-        value={countText(replicas.reduce((total, { failed }) => total + Number(failed), 0))}
-      >
-        {ejected === 0 ? 'none ejected now' : `${ejected} ejected now`}
-      </Tile>
+    <dl class="tiles" aria-busy={!isListed}>
+      {tiles.map((tile) => (
+        <Tile key={tile.name} {...(isListed ? tile : { ...tile, value: '—', text: 'not known yet' })} />
+      ))}
     </dl>
   );
 }
 
-function Tile({
-  name,
-  value,
-  children,
-}: {
-  name: string;
-  value: string;
-  children: preact.ComponentChildren;
-}) {
+interface TileProps {
+  readonly name: string;
+  readonly value: string;
+  readonly text: string;
+}
+
+function Tile({ name, value, text }: TileProps) {
   return (
     <div class="card tile">
       <dt>{name}</dt>
       <dd>
         <span class="tile-value">{value}</span>
-        <span class="soft">{children}</span>
+        <span class="soft">{text}</span>
       </dd>
     </div>
   );

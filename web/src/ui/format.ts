@@ -73,3 +73,8 @@ export function agoText(thenMs: number, nowMs: number): string {
   const ms = Math.max(0, nowMs - thenMs);
   return ms < 1500 ? 'just now' : `${ms < 60_000 ? `${Math.round(ms / 1000)} s` : durationText(ms)} ago`;
 }
+
+/** "14:03:07", here. */
+export function clockText(ms: number): string {
+  return new Date(ms).toLocaleTimeString('en-GB');
+}
