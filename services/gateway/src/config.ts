@@ -276,14 +276,18 @@ export const envDocs: readonly EnvDoc[] = [
   {
     name: 'SIGNING_KEYS_FILE',
     default: '',
-    doc: 'The keys that sign URLs of results, one a line: id, secret in hexadecimal, owner.',
+    doc: 'The keys that sign URLs of results, one a line: id, secret in hexadecimal, owner; read again when it changes.',
   },
   {
     name: 'ALLOW_UNSAFE_URLS',
     default: 'false',
     doc: 'Allows URLs of results with "unsafe" for a signature.',
   },
-  { name: 'PRESETS_FILE', default: '', doc: 'Named presets, one a line: name, operations.' },
+  {
+    name: 'PRESETS_FILE',
+    default: '',
+    doc: 'Named presets, one a line: name, operations; read again when it changes.',
+  },
   { name: 'RESULT_CACHE_BYTES', default: '64MiB', doc: 'Memory for results of URLs.' },
   { name: 'MAX_UPLOADS', default: '64', doc: 'Unfinished resumable uploads of each owner.' },
   { name: 'MAX_UPLOAD_BYTES', default: '1GiB', doc: 'Bytes that those may have together.' },

@@ -2,14 +2,26 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
+import { type FollowSettings, openSettingFile } from './setting-file.ts';
 import { type FindPreset, type ParsedOperations, parseOperations } from './syntax/parse-operations.ts';
 
 const maxPresets = 1000;
 const maxFileBytes = 1024 * 1024;
 const linePattern = /^\s*([a-z0-9][a-z0-9_-]{0,63})\s+(\S+)\s*$/;
 
-/** ConfigError that names the line. */
-export async function readPresets(path: string): Promise<FindPreset> {
+export interface Presets {
+  readonly find: FindPreset;
+  close(): void;
+}
+
+/** The presets of the file, now; none for an empty path. ConfigError that names the line. */
+export async function openPresets(path: string, settings: FollowSettings): Promise<Presets> {
+  if (path === '') return { find: () => undefined, close: () => {} };
+  const file = await openSettingFile(path, { load: readPresets, name: 'presets', ...settings });
+  return { find: (name) => file.current(name), close: file.close };
+}
+
+async function readPresets(path: string): Promise<FindPreset> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new ConfigError(`PRESETS_FILE: ${path} cannot be read`, { cause });
   });

@@ -27,14 +27,14 @@ import { accessOfMethod } from './identity/method-access.ts';
 import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
 import { createMeters, meterFront } from './meters.ts';
-import { readPresets } from './presets.ts';
+import { openPresets } from './presets.ts';
 import { openPublicTls } from './public-tls.ts';
 import { createRender } from './render.ts';
 import { createReplicaFeed } from './replica-feed.ts';
 import { createRest } from './rest/index.ts';
 import { pageRoutes } from './rest/page.ts';
 import { restRoutes } from './rest/routes.ts';
-import { createCheckSignature, readSigningKeys } from './rest/signing.ts';
+import { createCheckSignature, openSigningKeys } from './rest/signing.ts';
 import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
 import { createCacheControl } from './rpc/cache-control.ts';
@@ -146,15 +146,15 @@ export async function startGateway(config: Config): Promise<RunningService> {
     },
   });
   const health = createHealth(services.map(({ typeName }) => typeName));
-  const { signingKeysFile, presetsFile } = config.urls;
-  const findPreset = presetsFile === '' ? () => undefined : await readPresets(presetsFile);
+  const presets = await openPresets(config.urls.presetsFile, { log });
+  const signingKeys = await openSigningKeys(config.urls.signingKeysFile, { log });
   const rest = createRest({
     routes: [
       ...restRoutes({
-        ...{ storeImage, claims, store, transforms, jobs, findPreset, now: Date.now },
+        ...{ storeImage, claims, store, transforms, jobs, findPreset: presets.find, now: Date.now },
         cache: createResultCache(config.urls.resultCacheBytes),
         checkSignature: createCheckSignature({
-          keys: signingKeysFile === '' ? [] : await readSigningKeys(signingKeysFile),
+          keys: () => signingKeys.current,
           allowsUnsafe: config.urls.allowsUnsafe,
           now: Date.now,
         }),
@@ -221,7 +221,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       eventFeed?.close();
       // Jobs stop pulling at once and run out beside the calls.
       await Promise.all([front.close(graceMs), jobs.close(graceMs), webhooks?.close(graceMs)]);
-      keyring?.close();
+      for (const followed of [keyring, presets, signingKeys]) followed?.close();
       publicTls?.close();
       await sweeping.stop();
       jobsEnding.abort();

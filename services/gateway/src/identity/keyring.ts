@@ -1,7 +1,8 @@
-/** The keys of the file, now. Read again when the file changes; one that cannot be read changes nothing. */
+/** The keys of the file, now. */
 import { readFile } from 'node:fs/promises';
 import { type KeyRecord, parseKeyFile } from '@imagemesh/keys';
-import { ConfigError, followFiles, type Logger } from '@imagemesh/observe';
+import { ConfigError, type Logger } from '@imagemesh/observe';
+import { openSettingFile } from '../setting-file.ts';
 import type { Caller } from './caller.ts';
 import { createUsage } from './usage.ts';
 
@@ -19,17 +20,13 @@ type Keys = ReadonlyMap<string, KnownKey>;
 
 /** Throws ConfigError for a file that is missing or wrong. */
 export async function openKeyring(path: string, { log }: { readonly log: Logger }): Promise<Keyring> {
-  const load = async (before: Keys) => toKeys(parseKeyFile(await read(path), path), before);
-  let keys = await load(new Map());
-  if (keys.size === 0) log.warn({ path }, 'the file of API keys has none: nobody can call');
-  const followed = followFiles([path], {
-    async onChange() {
-      keys = await load(keys);
-      log.info({ path, keys: keys.size }, 'API keys read again');
-    },
-    onError: (error) => log.error({ err: error, path }, 'API keys not read again; those before hold'),
+  const file = await openSettingFile<Keys>(path, {
+    load: async (_path, before = new Map()) => toKeys(parseKeyFile(await read(path), path), before),
+    name: 'API keys',
+    log,
   });
-  return { find: (id) => keys.get(id), close: followed.close };
+  if (file.current.size === 0) log.warn({ path }, 'the file of API keys has none: nobody can call');
+  return { find: (id) => file.current.get(id), close: file.close };
 }
 
 /** A key whose limits are as before has taken what it had taken before. */

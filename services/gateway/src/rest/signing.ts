@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { ConfigError } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { ANONYMOUS } from '@imagemesh/store';
+import { type FollowSettings, openSettingFile } from '../setting-file.ts';
 
 export interface SigningKey {
   /** 1 to 32 of A-Z a-z 0-9 _ -. */
@@ -34,19 +35,30 @@ const signaturePattern = /^([A-Za-z0-9_-]{1,32})\.(?:(\d{1,12})\.)?([A-Za-z0-9_-
 /** What stands for a signature where URLs need none. */
 const unsafe = 'unsafe';
 
+export interface SigningKeys {
+  readonly current: readonly SigningKey[];
+  close(): void;
+}
+
+/** The keys of the file, now; none for an empty path. ConfigError with the line. */
+export async function openSigningKeys(path: string, settings: FollowSettings): Promise<SigningKeys> {
+  if (path === '') return { current: [], close: () => {} };
+  return openSettingFile(path, { load: readSigningKeys, name: 'keys that sign URLs', ...settings });
+}
+
 export interface SigningOptions {
-  readonly keys: readonly SigningKey[];
+  /** Those that hold now: asked for each URL. */
+  readonly keys: () => readonly SigningKey[];
   /** Whether URLs without a signature are answered, with images of everybody's. */
   readonly allowsUnsafe: boolean;
   readonly now: () => number;
 }
 
 export function createCheckSignature({ keys, allowsUnsafe, now }: SigningOptions): CheckSignature {
-  const known = new Map(keys.map((key) => [key.id, key]));
   return (signature, rest) => {
     if (signature === unsafe && allowsUnsafe) return { owner: ANONYMOUS, expireMs: undefined };
     const [, keyId = '', expiry, mac = ''] = signaturePattern.exec(signature) ?? [];
-    const key = known.get(keyId);
+    const key = keys().find(({ id }) => id === keyId);
     if (key === undefined || !isMac(key, expiry, rest, mac)) {
       throw new MeshError('SIGNATURE_INVALID', 'the signature of the URL is not that of its path');
     }
