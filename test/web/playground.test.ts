@@ -1,8 +1,3 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { decode, photoLike, pixelAt, quadrants, startMesh, type TestMesh } from '@imagemesh/testkit';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -183,38 +178,5 @@ test('work that is superseded is cancelled in the mesh', async () => {
       },
     )
     .toBe(true);
-  await close();
-});
-
-test('the curl and Python calls that it copies make the same bytes as the page', async () => {
-  const fragment = '#/playground?ops=resize:width=64/edges&format=FORMAT_PNG';
-  const { page, close } = await openPage(browser, mesh.gatewayUrl, fragment);
-  await resultSays(page, '64 × 43');
-  const name = "it's a test.jpg";
-  await openFile(page, name, await photoLike(400, 200), 'image/jpeg');
-  await resultSays(page, '64 × 32');
-  const folder = await mkdtemp(join(tmpdir(), 'imagemesh-snippets-'));
-  try {
-    await writeFile(join(folder, name), await photoLike(400, 200));
-    const [download] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByRole('button', { name: 'Download' }).click(),
-    ]);
-    expect(download.suggestedFilename()).toBe("it's a test-result.png");
-    const wanted = await readFile(await download.path());
-    await page.getByRole('button', { name: 'Copy as…' }).click();
-    for (const [language, shell] of [
-      ['curl', 'bash'],
-      ['Python', 'python3'],
-    ] as const) {
-      await page.getByRole('radio', { name: language, exact: true }).check();
-      const snippet = (await page.locator('dialog pre').textContent()) ?? '';
-      await rm(join(folder, "it's a test-result.png"), { force: true });
-      await promisify(execFile)(shell, ['-c', snippet], { cwd: folder });
-      expect((await readFile(join(folder, "it's a test-result.png"))).equals(wanted)).toBe(true);
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
   await close();
 });

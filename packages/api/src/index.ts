@@ -1,6 +1,7 @@
 /**
  * The generated types of the API: messages, enums and services of imagemesh.v1, and of the standard
- * protocols it uses (google.rpc, grpc.health.v1, grpc.reflection).
+ * protocols it uses (google.rpc, grpc.health.v1, grpc.reflection). Beside them, made of their descriptors: the operation
+ * syntax of URLs.
  */
 
 export { type FieldRules as ValidationRules, field } from './gen/buf/validate/validate_pb.ts';
@@ -22,3 +23,4 @@ export * from './gen/imagemesh/v1/options_pb.ts';
 export * from './gen/imagemesh/v1/overlay_pb.ts';
 export * from './gen/imagemesh/v1/upload_service_pb.ts';
 export * from './gen/imagemesh/v1/worker_pb.ts';
+export * as syntax from './syntax/index.ts';

@@ -34,7 +34,7 @@ import { createReplicaFeed } from './replica-feed.ts';
 import { createRest } from './rest/index.ts';
 import { pageRoutes } from './rest/page.ts';
 import { restRoutes } from './rest/routes.ts';
-import { createCheckSignature, openSigningKeys } from './rest/signing.ts';
+import { createCheckSignature, imageUrlsOf, openSigningKeys } from './rest/signing.ts';
 import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
 import { createCacheControl } from './rpc/cache-control.ts';
@@ -122,6 +122,9 @@ export async function startGateway(config: Config): Promise<RunningService> {
   });
 
   const maxMessageBytes = imageLimits.maxInputBytes + messageSlackBytes;
+  const signingKeys = await openSigningKeys(config.urls.signingKeysFile, { log });
+  const { allowsUnsafe } = config.urls;
+  const signing = { keys: () => signingKeys.current, allowsUnsafe, now: Date.now };
   const rpcs = createRpcs({
     transforms,
     resumableUploads: createResumableUploads({ uploads, storeImage, claims, limits: imageLimits }),
@@ -136,6 +139,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     render: createRender({ sources, runner, limits: imageLimits, deadlines: calls, admission }),
     measurements: createMeasurements({ runner, limits: imageLimits, deadlines: calls, admission }),
     imageLimits,
+    imageUrls: () => imageUrlsOf(signing),
     enter,
     budgetOf,
     limits: {
@@ -147,17 +151,12 @@ export async function startGateway(config: Config): Promise<RunningService> {
   });
   const health = createHealth(services.map(({ typeName }) => typeName));
   const presets = await openPresets(config.urls.presetsFile, { log });
-  const signingKeys = await openSigningKeys(config.urls.signingKeysFile, { log });
   const rest = createRest({
     routes: [
       ...restRoutes({
         ...{ storeImage, claims, store, transforms, jobs, findPreset: presets.find, now: Date.now },
         cache: createResultCache(config.urls.resultCacheBytes),
-        checkSignature: createCheckSignature({
-          keys: () => signingKeys.current,
-          allowsUnsafe: config.urls.allowsUnsafe,
-          now: Date.now,
-        }),
+        checkSignature: createCheckSignature(signing),
       }),
       ...(await pageRoutes(config.webDir)),
     ],

@@ -1,5 +1,5 @@
 /** The operations of the mesh, asked once: controls are made of them. */
-import type { OperationDescription, ParameterDescription } from '@imagemesh/api';
+import type { ImageUrls, OperationDescription, ParameterDescription } from '@imagemesh/api';
 import { type ReadonlySignal, signal } from '@preact/signals';
 import type { Clients } from '../mesh/clients.ts';
 import { type Failure, toFailure } from '../mesh/failure.ts';
@@ -11,6 +11,7 @@ export type CatalogueState =
       readonly kind: 'ready';
       readonly operations: ReadonlyMap<string, OperationDescription>;
       readonly output: readonly ParameterDescription[];
+      readonly imageUrls: ImageUrls;
     };
 
 export interface Catalogue {
@@ -25,9 +26,9 @@ export function createCatalogue(clients: Clients): Catalogue {
     async load() {
       if (state.value.kind === 'failed') state.value = { kind: 'loading' };
       try {
-        const { operations, outputParameters } = await clients.images.listOperations({});
+        const { operations, outputParameters, imageUrls } = await clients.images.listOperations({});
         const byName = new Map(operations.map((operation) => [operation.name, operation]));
-        state.value = { kind: 'ready', operations: byName, output: outputParameters };
+        state.value = { kind: 'ready', operations: byName, output: outputParameters, imageUrls };
       } catch (error) {
         state.value = { kind: 'failed', failure: toFailure(error) };
       }

@@ -32,6 +32,8 @@ export interface PlaygroundState {
   setOutput(output: Values): void;
   clear(): void;
   open(file: Blob, name: string): Promise<void>;
+  /** Stores the source, whatever its size, so that it has an id. */
+  keepSource(): Promise<void>;
 }
 
 export function createPlayground(parts: {
@@ -116,6 +118,15 @@ export function createPlayground(parts: {
       await source.load(file, name);
       const { value: loaded } = source.state;
       if (loaded.kind === 'ready') store(loaded.source);
+    },
+    async keepSource() {
+      const { value: loaded } = source.state;
+      if (loaded.kind !== 'ready' || loaded.source.imageId !== undefined) return;
+      const { source: image } = loaded;
+      const started = createUpload(clients, image.bytes, image.name);
+      upload.value = started;
+      const { id } = await started.image;
+      source.stored(image, id);
     },
   };
 }

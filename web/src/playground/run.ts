@@ -1,4 +1,5 @@
 /** Runs the pipeline whenever it or the source changes. What is superseded is cancelled, down to the replica. */
+import type { Operation, Output } from '@imagemesh/api';
 import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import type { Clients } from '../mesh/clients.ts';
 import { type Failure, toFailure } from '../mesh/failure.ts';
@@ -11,6 +12,10 @@ export interface Result extends Transformed {
   readonly blob: Blob;
   /** Undefined where this browser cannot show the format. */
   readonly picture: ImageBitmap | undefined;
+  /** What made it. */
+  readonly pipeline: Pipeline;
+  readonly operations: readonly Operation[];
+  readonly output: Output;
 }
 
 export interface RunState {
@@ -61,8 +66,8 @@ export function createRunner(options: RunnerOptions): Runner {
         state.value = { ...state.value, isRunning: true };
       });
       try {
-        const request = { source: image, operations: toOperations(wanted), output: toOutput(wanted) };
-        const made = await transform(clients, request, superseding.signal);
+        const work = { operations: toOperations(wanted), output: toOutput(wanted) };
+        const made = await transform(clients, { source: image, ...work }, superseding.signal);
         const blob = new Blob([made.bytes], { type: formatNames(made.info.format).mime });
         const picture = await toPicture(blob);
         if (superseding.signal.aborted) return picture?.close();
@@ -71,7 +76,7 @@ export function createRunner(options: RunnerOptions): Runner {
         state.value = {
           ...state.value,
           isRunning: false,
-          result: { ...made, blob, picture },
+          result: { ...made, blob, picture, pipeline: wanted, ...work },
           failure: undefined,
         };
       } catch (error) {

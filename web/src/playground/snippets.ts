@@ -10,6 +10,8 @@ export interface SnippetCall {
   readonly imageId: string | undefined;
   /** `operations` and `output`, as Protobuf's JSON has them. */
   readonly json: JsonObject;
+  /** The same in the operation syntax of URLs; undefined where that cannot say it. */
+  readonly ops: string | undefined;
   /** What the result is to be called. */
   readonly resultName: string;
   readonly apiKey: boolean;
@@ -24,13 +26,23 @@ export const SNIPPETS = {
 
 export type SnippetKind = keyof typeof SNIPPETS;
 
-/** The image goes in as a base64 file: as an argument, the shell would refuse what is large. */
+/** In one line where the pipeline can be said in a URL. */
 function curl(call: SnippetCall): string {
-  const key = call.apiKey ? ' -H "Authorization: Bearer $IMAGEMESH_KEY"' : '';
+  const { origin, filename, ops, resultName, apiKey } = call;
+  const key = apiKey ? ' -H "Authorization: Bearer $IMAGEMESH_KEY"' : '';
+  if (ops !== undefined) {
+    const url = `${origin}/transform${ops === '' ? '' : `?ops=${queryText(ops)}`}`;
+    return `curl -sS --fail-with-body${key} --data-binary @${quote(filename)} ${quote(url)} -o ${quote(resultName)}`;
+  }
   return `${body(call)} |
   curl -sS --fail-with-body -H 'Content-Type: application/json'${key} -d @- \\
-    ${quote(`${call.origin}/imagemesh.v1.ImageService/Transform`)} |
+    ${quote(`${origin}/imagemesh.v1.ImageService/Transform`)} |
   ${decode(call)}`;
+}
+
+/** What a path may hold, in a query: as readable as can be. */
+function queryText(ops: string): string {
+  return ops.replaceAll('%', '%25').replaceAll('+', '%2B');
 }
 
 function grpcurl(call: SnippetCall): string {
@@ -42,6 +54,7 @@ function grpcurl(call: SnippetCall): string {
   ${decode(call)}`;
 }
 
+/** The image goes in as a base64 file: as an argument, the shell would refuse what is large. */
 function body({ imageId, filename, json }: SnippetCall): string {
   const rest = JSON.stringify(json).slice(1, -1);
   const tail = rest === '' ? '' : `, ${rest}`;
@@ -72,7 +85,7 @@ const response = await fetch(${JSON.stringify(`${origin}/imagemesh.v1.ImageServi
     ...${JSON.stringify(json)},
   }),
 });
-const reply = await response.json();
+const reply = (await response.json()) as { data: string; message?: string };
 if (!response.ok) throw new Error(reply.message);
 await writeFile(${JSON.stringify(resultName)}, Buffer.from(reply.data, 'base64'));
 `;

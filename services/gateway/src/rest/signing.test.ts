@@ -1,5 +1,6 @@
+import { ImageUrls } from '@imagemesh/api';
 import { describe, expect, it } from 'vitest';
-import { createCheckSignature, parseSigningKeys, signPath } from './signing.ts';
+import { createCheckSignature, imageUrlsOf, parseSigningKeys, signPath } from './signing.ts';
 
 const secret = (digit: string) => digit.repeat(64);
 const keys = parseSigningKeys(`# keys\nold ${secret('a')} alice # till May\n\nnew ${secret('b')}\n`, 'keys');
@@ -52,6 +53,13 @@ describe('a signature', () => {
   it('may be left out where that is allowed', () => {
     const open = createCheckSignature({ keys: () => [], allowsUnsafe: true, now: () => nowMs });
     expect(open('unsafe', rest)).toEqual({ owner: 'anonymous', expireMs: undefined });
+  });
+
+  it('is announced as it is wanted', () => {
+    const now = () => nowMs;
+    expect(imageUrlsOf({ keys: () => [], allowsUnsafe: false, now })).toBe(ImageUrls.NONE);
+    expect(imageUrlsOf({ keys: () => keys, allowsUnsafe: false, now })).toBe(ImageUrls.SIGNED);
+    expect(imageUrlsOf({ keys: () => keys, allowsUnsafe: true, now })).toBe(ImageUrls.UNSAFE);
   });
 });
 

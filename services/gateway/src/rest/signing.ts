@@ -4,6 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { ImageUrls } from '@imagemesh/api';
 import { ConfigError } from '@imagemesh/observe';
 import { MeshError } from '@imagemesh/rpc';
 import { ANONYMOUS } from '@imagemesh/store';
@@ -68,6 +69,12 @@ export function createCheckSignature({ keys, allowsUnsafe, now }: SigningOptions
     }
     return { owner: key.owner, expireMs };
   };
+}
+
+/** What URLs need now, as the catalogue says it. */
+export function imageUrlsOf({ keys, allowsUnsafe }: SigningOptions): ImageUrls {
+  if (allowsUnsafe) return ImageUrls.UNSAFE;
+  return keys().length > 0 ? ImageUrls.SIGNED : ImageUrls.NONE;
 }
 
 /** The signature for the rest of the path, which begins with a slash. */

@@ -1,5 +1,5 @@
 /** The RPCs of the gateway: which there are, and by which way each is reached. */
-import { BalancerService, ImageService, JobService, UploadService } from '@imagemesh/api';
+import { BalancerService, ImageService, type ImageUrls, JobService, UploadService } from '@imagemesh/api';
 import type { EventFeed, EventPublisher } from '@imagemesh/events';
 import type { ImageLimits } from '@imagemesh/image';
 import {
@@ -75,6 +75,7 @@ export interface RpcParts {
   readonly render: Render;
   readonly measurements: Measurements;
   readonly imageLimits: ImageLimits;
+  readonly imageUrls: () => ImageUrls;
   readonly limits: RpcLimits;
   readonly enter: Enter;
   readonly budgetOf: (connection: object) => MemoryBudget;
@@ -117,7 +118,7 @@ export function createRpcs(parts: RpcParts) {
         render: connectWatch(render(sources, parts.render, store)),
         analyzeImage: connectUnary(analyzeImage(sources, parts.measurements)),
         detectFaces: connectUnary(detectFaces(sources, parts.measurements)),
-        listOperations: connectUnary(listOperations()),
+        listOperations: connectUnary(listOperations(parts.imageUrls)),
         explainTransform: connectUnary(explainTransform(sources, parts.imageLimits)),
       }),
     );

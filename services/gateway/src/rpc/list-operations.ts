@@ -1,6 +1,7 @@
-/** ImageService.ListOperations: the catalogue. It does not change while a gateway runs. */
+/** ImageService.ListOperations: the catalogue. Its operations do not change while a gateway runs. */
 import { create } from '@bufbuild/protobuf';
 import {
+  type ImageUrls,
   type ListOperationsRequest,
   type ListOperationsResponse,
   ListOperationsResponseSchema,
@@ -8,10 +9,12 @@ import {
 import { listOperations as describe, listOutputParameters } from '../catalogue.ts';
 import type { Unary } from './call-shapes.ts';
 
-export function listOperations(): Unary<ListOperationsRequest, ListOperationsResponse> {
+export function listOperations(
+  imageUrls: () => ImageUrls,
+): Unary<ListOperationsRequest, ListOperationsResponse> {
   const response = create(ListOperationsResponseSchema, {
     operations: [...describe()],
     outputParameters: [...listOutputParameters()],
   });
-  return async () => response;
+  return async () => ({ ...response, imageUrls: imageUrls() });
 }

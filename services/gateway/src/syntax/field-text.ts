@@ -1,5 +1,6 @@
-/** Values of fields as people write them in forms and URLs, and back. Made of the descriptors alone. */
+/** Values of fields as people write them in forms and URLs; @imagemesh/api writes them. Made of the descriptors alone. */
 import { type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf';
+import { syntax } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 
 /** The value as the JSON of the field; INVALID_REQUEST that names it. Lists are written with `separator`. */
@@ -28,7 +29,7 @@ function listItem(field: DescField & { readonly fieldKind: 'list' }, name: strin
 function enumName(field: DescField, name: string, text: string): string {
   if (field.enum === undefined) throw invalidField(name, 'cannot be given in a form');
   const wanted = text.toUpperCase().replaceAll('-', '_').replace(/^JPG$/, 'JPEG');
-  const prefix = prefixOf(field);
+  const prefix = syntax.enumPrefix(field);
   const values = field.enum.values
     .filter(({ number }) => number !== 0)
     .map((value) => ({ full: value.name, short: value.name.replace(prefix, '') }));
@@ -57,21 +58,4 @@ function scalar(type: ScalarType, name: string, text: string): JsonValue {
       return Number(text);
     }
   }
-}
-
-/** The shortest text that reads back as the value, which is one that the field can have. */
-export function writeFieldText(field: DescField, value: unknown, separator = ','): string {
-  if (Array.isArray(value)) return value.map((item) => writeItem(field, item)).join(separator);
-  return writeItem(field, value);
-}
-
-function writeItem(field: DescField, value: unknown): string {
-  if (field.enum === undefined) return String(value);
-  const found = field.enum.values.find(({ number }) => number === value);
-  return (found?.name.replace(prefixOf(field), '') ?? '').toLowerCase();
-}
-
-/** "FIT_" of FIT_UNSPECIFIED. */
-function prefixOf(field: DescField): string {
-  return field.enum?.values.find(({ number }) => number === 0)?.name.replace(/UNSPECIFIED$/, '') ?? '';
 }

@@ -1,24 +1,8 @@
 /** From the operation syntax of URLs to operations. Linear in the text, which is bounded; errors point at the place. */
 import { type DescField, type DescMessage, fromJson, type JsonObject } from '@bufbuild/protobuf';
-import { type Operation, OperationSchema, type Output, OutputSchema } from '@imagemesh/api';
+import { type Operation, OperationSchema, type Output, OutputSchema, syntax } from '@imagemesh/api';
 import { MeshError, validateMessage } from '@imagemesh/rpc';
 import { readFieldText } from './field-text.ts';
-import {
-  argumentSeparator,
-  hasSize,
-  isBoolean,
-  isColor,
-  isText,
-  itemSeparator,
-  maxArguments,
-  maxSteps,
-  maxSyntaxChars,
-  operationFields,
-  outputStep,
-  parametersOf,
-  presetStep,
-  stepSeparator,
-} from './grammar.ts';
 import { mergeOutput } from './merge-output.ts';
 
 export interface ParsedOperations {
@@ -40,24 +24,24 @@ const sizePattern = /^(\d{0,9})x(\d{0,9})$/;
 
 /** INVALID_REQUEST that says which character of the text (from 1) is wrong, and names the field `ops`. */
 export function parseOperations(text: string, findPreset: FindPreset = () => undefined): ParsedOperations {
-  if (text.length > maxSyntaxChars)
-    throw wrong({ text, at: 0 }, `is longer than ${maxSyntaxChars} characters`);
+  if (text.length > syntax.maxSyntaxChars)
+    throw wrong({ text, at: 0 }, `is longer than ${syntax.maxSyntaxChars} characters`);
   const operations: Operation[] = [];
   let output: Output | undefined;
   let isEnded = false;
-  const steps = text === '' ? [] : split({ text, at: 0 }, stepSeparator);
-  if (steps.length > maxSteps) throw wrong({ text, at: 0 }, `has more than ${maxSteps} steps`);
+  const steps = text === '' ? [] : split({ text, at: 0 }, syntax.stepSeparator);
+  if (steps.length > syntax.maxSteps) throw wrong({ text, at: 0 }, `has more than ${syntax.maxSteps} steps`);
   for (const step of steps) {
     const [name, rest] = splitOnce(step, ':');
     const key = decode(name).toLowerCase().replaceAll('-', '_');
     if (isEnded) throw wrong(step, 'follows output, which must come last');
-    if (key === outputStep) {
+    if (key === syntax.outputStep) {
       const { values, places } = readArguments(OutputSchema, step, rest);
       const given = fromJson(OutputSchema, values);
       checked(step, () => validateMessage(OutputSchema, given), places);
       output = output === undefined ? given : mergeOutput(output, given);
       isEnded = true;
-    } else if (key === presetStep) {
+    } else if (key === syntax.presetStep) {
       const presetName = rest === undefined ? '' : decode(rest);
       const preset = findPreset(presetName);
       if (preset === undefined) throw wrong(rest ?? step, `there is no preset ${JSON.stringify(presetName)}`);
@@ -71,9 +55,9 @@ export function parseOperations(text: string, findPreset: FindPreset = () => und
 }
 
 function readOperation(key: string, name: Part, step: Part, rest: Part | undefined): Operation {
-  const field = operationFields.get(key);
+  const field = syntax.operationFields.get(key);
   if (field === undefined) {
-    const known = [...operationFields.keys(), outputStep, presetStep].join(', ');
+    const known = [...syntax.operationFields.keys(), syntax.outputStep, syntax.presetStep].join(', ');
     throw wrong(name, name.text === '' ? 'a step has no name' : `is no operation; there are ${known}`);
   }
   const { values, places } = readArguments(field.message, step, rest);
@@ -90,20 +74,20 @@ interface Arguments {
 }
 
 function readArguments(message: DescMessage, step: Part, rest: Part | undefined): Arguments {
-  const parameters = parametersOf(message);
+  const parameters = syntax.parametersOf(message);
   // Without a prototype: names come from outside.
   const values: JsonObject = Object.create(null);
   const places = new Map<string, Part>();
   const set = (field: DescField, part: Part, text: string) => {
     places.set(field.name, part);
     if (values[field.name] !== undefined) throw wrong(part, `${field.name} is given twice`);
-    const full = isColor(field) && !text.startsWith('#') ? `#${text}` : text;
-    values[field.name] = isText(field)
+    const full = syntax.isColor(field) && !text.startsWith('#') ? `#${text}` : text;
+    values[field.name] = syntax.isText(field)
       ? full
-      : checked(part, () => readFieldText(field, field.name, full, itemSeparator));
+      : checked(part, () => readFieldText(field, field.name, full, syntax.itemSeparator));
   };
-  const parts = rest === undefined ? [] : split(rest, argumentSeparator);
-  if (parts.length > maxArguments) throw wrong(step, `has more than ${maxArguments} arguments`);
+  const parts = rest === undefined ? [] : split(rest, syntax.argumentSeparator);
+  if (parts.length > syntax.maxArguments) throw wrong(step, `has more than ${syntax.maxArguments} arguments`);
   let next = 0;
   for (const part of parts) {
     const [first, named] = splitOnce(part, '=');
@@ -119,9 +103,9 @@ function readArguments(message: DescMessage, step: Part, rest: Part | undefined)
     }
     const text = decode(part);
     const place = parameters[next];
-    const [, width, height] = (hasSize(message) && sizePattern.exec(text)) || [];
-    const flag = parameters.find((field) => isBoolean(field) && field.name === text);
-    if (place !== undefined && isText(place)) {
+    const [, width, height] = (syntax.hasSize(message) && sizePattern.exec(text)) || [];
+    const flag = parameters.find((field) => syntax.isBoolean(field) && field.name === text);
+    if (place !== undefined && syntax.isText(place)) {
       set(place, part, text);
       next += 1;
     } else if (width !== undefined && height !== undefined && width + height !== '') {

@@ -1,10 +1,16 @@
 import { create, equals, fromJson, type JsonValue } from '@bufbuild/protobuf';
-import { type Operation, OperationSchema, type ParameterDescription, VariantSchema } from '@imagemesh/api';
+import {
+  type Operation,
+  OperationSchema,
+  OutputSchema,
+  type ParameterDescription,
+  syntax,
+  VariantSchema,
+} from '@imagemesh/api';
 import { MeshError, validateMessage } from '@imagemesh/rpc';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { listOperations, listOutputParameters } from '../catalogue.ts';
-import { formatOperations } from './format-operations.ts';
 import { type ParsedOperations, parseOperations } from './parse-operations.ts';
 
 function jsonOf({ operations, output }: ParsedOperations) {
@@ -94,17 +100,26 @@ describe('the operation syntax', () => {
   it('writes every operation of the catalogue so that it reads back as the same', () => {
     fc.assert(
       fc.property(fc.array(anyOperation(), { maxLength: 4 }), anyOutput(), (operations, output) => {
-        const text = formatOperations(operations, output);
+        const text = syntax.formatOperations(operations, output);
+        if (text === undefined) throw new Error('it is short enough to be said');
         // What a URL's path keeps as it is.
         expect(new URL(`http://a/i/s/${text}/x`).pathname).toBe(`/i/s/${text}/x`);
         const parsed = parseOperations(text);
         const variant = (of: ParsedOperations) =>
           create(VariantSchema, { operations: [...of.operations], output: of.output });
         expect(equals(VariantSchema, variant(parsed), variant({ operations, output }))).toBe(true);
-        expect(formatOperations(parsed.operations, parsed.output)).toBe(text);
+        expect(syntax.formatOperations(parsed.operations, parsed.output)).toBe(text);
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('writes nothing where it cannot say it', () => {
+    const text = (length: number) => [fromJson(OperationSchema, { text: { text: 'x'.repeat(length) } })];
+    expect(syntax.formatOperations(text(4090))).toBe(`text:${'x'.repeat(4090)}`);
+    expect(syntax.formatOperations(text(4092))).toBeUndefined();
+    const accept = fromJson(OutputSchema, { format: 'FORMAT_AUTO', accept: ['FORMAT_WEBP'] });
+    expect(syntax.formatOperations([], accept)).toBeUndefined();
   });
 
   it('answers any text at all, fast, with operations or a refusal', () => {

@@ -1,7 +1,12 @@
-/** From operations to the operation syntax of URLs: the short form, which reads back as the same. */
+/** From operations to the operation syntax of URLs: the short form, which reads back as the same. Pure. */
 import type { DescField, DescMessage, Message } from '@bufbuild/protobuf';
 import { reflect } from '@bufbuild/protobuf/reflect';
-import { type Operation, OperationSchema, type Output, OutputSchema } from '@imagemesh/api';
+import {
+  type Operation,
+  OperationSchema,
+  type Output,
+  OutputSchema,
+} from '../gen/imagemesh/v1/operation_pb.ts';
 import { writeFieldText } from './field-text.ts';
 import {
   argumentSeparator,
@@ -9,12 +14,19 @@ import {
   isColor,
   isText,
   itemSeparator,
+  maxSteps,
+  maxSyntaxChars,
   outputStep,
   parametersOf,
   stepSeparator,
 } from './grammar.ts';
 
-export function formatOperations(operations: readonly Operation[], output?: Output): string {
+/**
+ * Fit for the path of a URL as it is; a query encodes it. Undefined where the syntax cannot say it: the text would be longer than it
+ * may be, or `output.accept` is set.
+ */
+export function formatOperations(operations: readonly Operation[], output?: Output): string | undefined {
+  if (output !== undefined && output.accept.length > 0) return undefined;
   const steps = operations.map((operation) => {
     const field = OperationSchema.fields.find(({ localName }) => localName === operation.operation.case);
     const value = operation.operation.value;
@@ -23,7 +35,8 @@ export function formatOperations(operations: readonly Operation[], output?: Outp
       : formatStep(field.name, field.message, value);
   });
   if (output !== undefined) steps.push(formatStep(outputStep, OutputSchema, output));
-  return steps.join(stepSeparator);
+  const text = steps.join(stepSeparator);
+  return text.length > maxSyntaxChars || steps.length > maxSteps ? undefined : text;
 }
 
 function formatStep(name: string, message: DescMessage, value: Message): string {

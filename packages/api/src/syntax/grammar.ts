@@ -1,9 +1,10 @@
 /**
- * The operation syntax of URLs, `resize:800x600,cover/blur:5`: what parser and formatter share. docs/urls.md describes it.
+ * The operation syntax of URLs, `resize:800x600,cover/blur:5`: what the gateway's parser and the formatter share. docs/urls.md describes it.
  * Everything is derived from the descriptors, so that what the API gains, the syntax has.
  */
 import { type DescField, type DescMessage, getOption, ScalarType } from '@bufbuild/protobuf';
-import { OperationSchema, OutputSchema, field as rules } from '@imagemesh/api';
+import { field as rules } from '../gen/buf/validate/validate_pb.ts';
+import { OperationSchema, OutputSchema } from '../gen/imagemesh/v1/operation_pb.ts';
 
 export const maxSyntaxChars = 4096;
 export const maxSteps = 33;
