@@ -1,14 +1,15 @@
 /** Events out: those of jobs and images into the stream IMAGEMESH_EVENTS, those of transforms to whoever listens. */
 import { randomUUID } from 'node:crypto';
 import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
-import { formatTraceparent } from '@imagemesh/observe';
+import { formatTraceparent, type Logger } from '@imagemesh/observe';
 import { errorDetails } from '@imagemesh/rpc';
-import type { NatsConnection } from 'nats';
+import type { MsgHdrs, NatsConnection } from 'nats';
 import { type EventType, eventSubject, toCloudEvent } from './cloud-event.ts';
-import { ensureEventStream } from './event-stream.ts';
 import { type MessageContext, toHeaders } from './headers.ts';
 import { isConflict } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
+import type { OutboxBounds } from './outbox.ts';
+import { createOutboxSender } from './outbox-sender.ts';
 import { WEBHOOK_HEADER } from './webhook-queue.ts';
 
 export interface MeshEvent<Desc extends DescMessage = DescMessage> extends MessageContext {
@@ -34,29 +35,42 @@ export interface MeshEvent<Desc extends DescMessage = DescMessage> extends Messa
 export interface EventPublisher {
   /** Resolves when the stream has it. NATS_UNAVAILABLE; it may be in the stream even so. */
   publish<Desc extends DescMessage>(event: MeshEvent<Desc>): Promise<void>;
-  /** Sends it without waiting; dropped, and counted, when NATS is down or late. Never throws. */
+  /**
+   * Sends it without waiting. While NATS is away it is kept for later, within bounds; the oldest are dropped over them, and
+   * counted; of the progress of a job only the newest is kept. Of transforms nothing is kept. Never throws.
+   */
   offer<Desc extends DescMessage>(event: MeshEvent<Desc>): void;
 }
 
+export interface OwnEventPublisher extends EventPublisher {
+  /** Events offered that NATS has not confirmed. */
+  readonly waiting: number;
+  /** Waits for those, at most that long, and drops the rest. */
+  close(withinMs: number): Promise<void>;
+}
+
 export interface EventPublisherOptions {
-  /** Called for each event dropped. */
-  readonly onDropped?: () => void;
+  /** Called with the number of events dropped. */
+  readonly onDropped?: (count: number) => void;
+  readonly log?: Logger;
+  /** Of events offered that NATS has not confirmed. Default 4096 and 8 MiB. */
+  readonly bounds?: OutboxBounds;
   readonly now?: () => number;
 }
 
-/** Events offered that the server has not confirmed to have got; more are dropped. */
+/** Events of transforms that the server has not confirmed to have got; more are dropped. */
 const maxUnconfirmed = 4096;
 const tokenPattern = /^[A-Za-z0-9_-]{1,128}$/;
 
 export function createEventPublisher(
   link: NatsLink,
-  { onDropped = () => {}, now = Date.now }: EventPublisherOptions = {},
-): EventPublisher {
+  { onDropped = () => {}, now = Date.now, log, bounds }: EventPublisherOptions = {},
+): OwnEventPublisher {
+  const outbox = createOutboxSender(link, { onDropped, log, ...(bounds && { bounds }) });
   let connection: NatsConnection | undefined;
   let unconfirmed = 0;
   let isConfirming = false;
-  link.keep(async (made, { replicas }) => {
-    await ensureEventStream(made, replicas);
+  link.keep(async (made) => {
     if (connection !== made) unconfirmed = 0;
     connection = made;
   });
@@ -90,6 +104,16 @@ export function createEventPublisher(
       });
   }
 
+  function sendNow({ to, bytes, headers }: { to: string; bytes: Buffer; headers: MsgHdrs }): void {
+    if (!link.isConnected || connection === undefined || unconfirmed >= maxUnconfirmed) {
+      onDropped(1);
+      return;
+    }
+    connection.publish(to, bytes, { headers });
+    unconfirmed += 1;
+    confirm(connection);
+  }
+
   return {
     async publish(event) {
       const { to, bytes, headers } = encode(event);
@@ -103,16 +127,18 @@ export function createEventPublisher(
       });
     },
     offer(event) {
-      if (!link.isConnected || connection === undefined || unconfirmed >= maxUnconfirmed) return onDropped();
       try {
-        const { to, bytes, headers } = encode(event);
-        connection.publish(to, bytes, { headers });
-        unconfirmed += 1;
-        confirm(connection);
+        const encoded = encode(event);
+        if (event.type === 'imagemesh.transform.completed') return sendNow(encoded);
+        outbox.add({ ...encoded, replaces: event.type === 'imagemesh.job.progress' });
       } catch {
-        onDropped();
+        onDropped(1);
       }
     },
+    get waiting() {
+      return outbox.waiting;
+    },
+    close: (withinMs) => outbox.close(withinMs),
   };
 }
 
@@ -132,6 +158,6 @@ export function encodeEvent<Desc extends DescMessage>(
 }
 
 /** Where no NATS is configured: nobody listens. */
-export function createNoEvents(): EventPublisher {
-  return { publish: async () => {}, offer: () => {} };
+export function createNoEvents(): OwnEventPublisher {
+  return { publish: async () => {}, offer: () => {}, waiting: 0, close: async () => {} };
 }

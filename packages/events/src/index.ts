@@ -13,6 +13,7 @@ export {
   type EventPublisher,
   type EventPublisherOptions,
   type MeshEvent,
+  type OwnEventPublisher,
 } from './event-publisher.ts';
 export { EVENT_STREAM } from './event-stream.ts';
 export type { MessageContext } from './headers.ts';

@@ -1,6 +1,6 @@
 /** The one translator from errors of the NATS client and server. */
 import { MeshError } from '@imagemesh/rpc';
-import { NatsError } from 'nats';
+import { type Msg, NatsError } from 'nats';
 
 /** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 const serverCodes = {
@@ -48,4 +48,25 @@ export function toMeshNatsError(error: unknown): MeshError {
     return new MeshError('NATS_UNAVAILABLE', 'NATS did not answer; jobs wait for it', { cause: error });
   }
   return new MeshError('INTERNAL', 'an unexpected error in NATS', { cause: error });
+}
+
+/**
+ * What a stream says to a message published with a reply subject: it has it, now or from before; it never takes it; not
+ * now; or there is no such stream.
+ */
+export function answerOfStream(answer: Msg): 'stored' | 'refused' | 'later' | 'missing' {
+  if (answer.headers?.code === 503) return 'missing';
+  const error = errorIn(answer);
+  if (error === undefined || error.err_code === serverCodes.wrongLastSequence) return 'stored';
+  return (error.code ?? 500) < 500 ? 'refused' : 'later';
+}
+
+function errorIn(answer: Msg): { readonly code?: number; readonly err_code?: number } | undefined {
+  try {
+    // A parse boundary: PubAck in https://github.com/nats-io/nats-server/blob/main/server/stream.go.
+    return answer.json<{ error?: { code?: number; err_code?: number } }>().error;
+  } catch {
+    // Not from a stream.
+    return {};
+  }
 }

@@ -9,7 +9,7 @@ export interface Meters {
   /** A call over raw frames ended. Calls over Connect are counted by its interceptors: imagemesh_rpc_calls_total. */
   callEnded(outcome: WireOutcome): void;
   transferred(direction: 'in' | 'out', bytes: number): void;
-  eventDropped(): void;
+  eventsDropped(count: number): void;
   /** A call was refused for who makes it, or how much. */
   refused(error: MeshError): void;
 }
@@ -36,7 +36,7 @@ export function createMeters(
   });
   const dropped = metrics.counter({
     name: 'imagemesh_gateway_events_dropped_total',
-    help: 'Events of uploads and transforms that were not published, NATS being down.',
+    help: 'Events of transforms that were not published, NATS being away; others that it did not take in time.',
   });
   const refused = metrics.counter({
     name: 'imagemesh_gateway_refused_total',
@@ -71,9 +71,20 @@ export function createMeters(
       seconds.observe({ method: path, code }, ms / 1000);
     },
     transferred: (direction, count) => bytes.inc({ direction }, count),
-    eventDropped: () => dropped.inc(),
+    eventsDropped: (count) => dropped.inc(count),
     refused: ({ reason }) => refused.inc({ reason }),
   };
+}
+
+/** What waits for NATS. */
+export function meterEvents(metrics: Metrics, events: { readonly waiting: number }): void {
+  metrics.gauge({
+    name: 'imagemesh_gateway_events_waiting',
+    help: 'Events of jobs and images that NATS has not confirmed.',
+    collect() {
+      this.set(events.waiting);
+    },
+  });
 }
 
 /** What is open on the public port. */

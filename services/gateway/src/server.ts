@@ -26,7 +26,7 @@ import { openKeyring } from './identity/keyring.ts';
 import { accessOfMethod } from './identity/method-access.ts';
 import { createMeasurements } from './measurements.ts';
 import { createConnectionBudgets, createMemoryBudget } from './memory-budget.ts';
-import { createMeters, meterFront } from './meters.ts';
+import { createMeters, meterEvents, meterFront } from './meters.ts';
 import { openPresets } from './presets.ts';
 import { openPublicTls } from './public-tls.ts';
 import { createRender } from './render.ts';
@@ -53,6 +53,9 @@ import { openEvents, openJobs } from './with-nats.ts';
 /** What an image's message carries besides the image: 32 operations and the output fit well. */
 const messageSlackBytes = 256 * 1024;
 
+/** Of the grace period, the most that events wait for a NATS that is away. */
+const eventsCloseMs = 5000;
+
 export async function startGateway(config: Config): Promise<RunningService> {
   const { calls, connections, imageLimits } = config;
   const gatewayId = `gateway-${randomBytes(4).toString('hex')}`;
@@ -75,7 +78,8 @@ export async function startGateway(config: Config): Promise<RunningService> {
   const enter = createEnter(keyring, { now: Date.now, onRefused: meters.refused });
   const budgetOf = createConnectionBudgets(budget, calls.connectionBytesMax);
   const enterHttp = createEnterHttp(enter, budgetOf);
-  const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventDropped });
+  const { link, events } = openEvents(config, { log, gatewayId, onDropped: meters.eventsDropped });
+  meterEvents(metrics, events);
   const eventFeed = link && createEventFeed(link, { maxFollowers: calls.maxWatchers });
   const addresses = createAddresses(config.balancerAddresses, { log });
   const upstream = createUpstream({ addresses, tls: meshTls, log });
@@ -214,6 +218,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
     adminAddress: `${config.host}:${admin.port}`,
     log,
     async close(graceMs) {
+      const endMs = performance.now() + graceMs;
       isStopping = true;
       health.shutdown();
       feed.close();
@@ -223,6 +228,7 @@ export async function startGateway(config: Config): Promise<RunningService> {
       for (const followed of [keyring, presets, signingKeys]) followed?.close();
       publicTls?.close();
       await sweeping.stop();
+      await events.close(Math.min(eventsCloseMs, Math.max(0, endMs - performance.now())));
       jobsEnding.abort();
       balancers.close();
       await upstream.close();

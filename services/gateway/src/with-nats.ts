@@ -7,6 +7,7 @@ import {
   createRunCheck,
   type EventPublisher,
   type NatsLink,
+  type OwnEventPublisher,
 } from '@imagemesh/events';
 import type { Logger, Metrics } from '@imagemesh/observe';
 import { type BlobStore, type Claims, openNatsRecords } from '@imagemesh/store';
@@ -25,13 +26,13 @@ import { createWebhookCheck } from './webhooks/webhook-address.ts';
 /** Without a NATS_URL events go nowhere. */
 export function openEvents(
   { natsUrl, natsAuth, natsReplicas: replicas }: Config,
-  { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: () => void },
-): { link: NatsLink | undefined; events: EventPublisher } {
+  { log, gatewayId, onDropped }: { log: Logger; gatewayId: string; onDropped: (count: number) => void },
+): { link: NatsLink | undefined; events: OwnEventPublisher } {
   if (natsUrl === '') return { link: undefined, events: createNoEvents() };
   const link = connectNats({ url: natsUrl, auth: natsAuth, name: gatewayId, log, replicas });
   return {
     link,
-    events: createEventPublisher(link, { onDropped }),
+    events: createEventPublisher(link, { onDropped, log }),
   };
 }
 

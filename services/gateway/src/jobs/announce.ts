@@ -1,4 +1,4 @@
-/** The events of a job. That of its end is published exactly once; the others are offered, each once if NATS is there. */
+/** The events of a job. That of its end is published exactly once; the others are offered, and kept for a while without NATS. */
 import { create } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import {
