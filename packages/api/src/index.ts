@@ -1,9 +1,10 @@
 /**
  * The generated types of the API: messages, enums and services of imagemesh.v1, and of the standard
  * protocols it uses (google.rpc, grpc.health.v1, grpc.reflection). Beside them, made of their descriptors: the operation
- * syntax of URLs.
+ * syntax of URLs; and the checksum of chunks.
  */
 
+export { crc32c } from './crc32c.ts';
 export { type FieldRules as ValidationRules, field } from './gen/buf/validate/validate_pb.ts';
 export * from './gen/google/rpc/error_details_pb.ts';
 export { type Status, StatusSchema } from './gen/google/rpc/status_pb.ts';

@@ -3,12 +3,11 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ImageService, UploadService } from '@imagemesh/api';
+import { crc32c, ImageService, UploadService } from '@imagemesh/api';
 import type { RunningService } from '@imagemesh/observe';
 import { createGrpcClient, type GrpcClient } from '@imagemesh/rpc';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readConfig } from './config.ts';
-import { crc32c } from './crc32c.ts';
 import { startGateway } from './server.ts';
 
 // A whole PNG, 1x1 px, red; what follows its end is no decoder's business, and makes it large.

@@ -2,12 +2,12 @@
  * Uploads in chunks that can be sent again. What was written lies in the store, so that any gateway takes the next chunk,
  * and so does one that starts again after a crash.
  */
-import type { Image } from '@imagemesh/api';
+
+import { crc32c, type Image } from '@imagemesh/api';
 import type { ImageLimits } from '@imagemesh/image';
 import { invalidField, MeshError, toMeshError } from '@imagemesh/rpc';
 import { type Claims, type Upload, type Uploads, uploadChunkBytes } from '@imagemesh/store';
 import { checkBodySize } from './body.ts';
-import { crc32c } from './crc32c.ts';
 import { createImageInspector } from './inspect.ts';
 import { imageNotFound } from './source.ts';
 import type { StoreCall, StoreImage } from './store-image.ts';

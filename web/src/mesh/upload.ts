@@ -1,6 +1,6 @@
 /** A resumable upload: chunk after chunk, from where the mesh says it is after a break. */
 
-import type { Image } from '@imagemesh/api';
+import { crc32c, type Image } from '@imagemesh/api';
 import { type ReadonlySignal, signal } from '@preact/signals';
 import type { Clients } from './clients.ts';
 import { type Failure, toFailure } from './failure.ts';
@@ -25,8 +25,11 @@ export interface Upload {
 }
 
 const maxTries = 8;
+const maxRestarts = 2;
 const firstPauseMs = 500;
 const lastPauseMs = 8000;
+/** What went wrong on the way, and goes well another time: a chunk came in other bytes, or one before it is missing. */
+const damages: ReadonlySet<string> = new Set(['DIGEST_MISMATCH', 'UPLOAD_OFFSET_INVALID']);
 
 export function createUpload({ uploads }: Clients, bytes: Uint8Array, filename: string): Upload {
   const totalBytes = bytes.length;
@@ -38,6 +41,7 @@ export function createUpload({ uploads }: Clients, bytes: Uint8Array, filename: 
   let uploadId = '';
   let chunkBytes = 0;
   let tries = 0;
+  let restarts = 0;
 
   const show = (change: Partial<UploadState>) => {
     state.value = { ...state.value, failure: undefined, ...change };
@@ -70,7 +74,7 @@ export function createUpload({ uploads }: Clients, bytes: Uint8Array, filename: 
       const data = bytes.subarray(at, at + chunkBytes);
       const stop = AbortSignal.any([ended, pausing.signal]);
       const { persistedSize } = await uploads.writeChunk(
-        { uploadId, writeOffset: BigInt(at), data },
+        { uploadId, writeOffset: BigInt(at), data, crc32c: crc32c(data) },
         { signal: stop },
       );
       at = Number(persistedSize);
@@ -98,7 +102,14 @@ export function createUpload({ uploads }: Clients, bytes: Uint8Array, filename: 
           continue;
         }
         const failure = toFailure(error);
-        const mayPass = failure.kind === 'offline' || failure.retryAfterMs !== undefined;
+        const mayPass =
+          failure.kind === 'offline' || failure.retryAfterMs !== undefined || damages.has(failure.reason);
+        if (failure.reason === 'UPLOAD_NOT_FOUND' && uploadId !== '' && restarts < maxRestarts) {
+          // It took longer than uploads are kept.
+          restarts++;
+          uploadId = '';
+          continue;
+        }
         if (!mayPass) {
           show({ kind: 'failed', failure });
           throw error;
@@ -117,7 +128,10 @@ export function createUpload({ uploads }: Clients, bytes: Uint8Array, filename: 
     }
   }
 
-  const onOnline = () => wake();
+  const onOnline = () => {
+    // What somebody has paused stays so.
+    if (state.value.kind !== 'paused') wake();
+  };
   window.addEventListener('online', onOnline);
   const image = run().finally(() => window.removeEventListener('online', onOnline));
   image.catch(() => {});

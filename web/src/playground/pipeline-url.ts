@@ -20,7 +20,7 @@ export function encodePipeline({ steps, output }: Pipeline): string {
   return [...(ops.length > 0 ? [`ops=${ops.join('/')}`] : []), ...rest].join('&');
 }
 
-/** What the catalogue does not know is left out; values are checked by the server alone. */
+/** What the catalogue does not know, and what is not of its field's type, is left out; ranges are checked by the server alone. */
 export function decodePipeline(query: string, known: Known): Pipeline {
   const pairs = query
     .split('&')
@@ -49,10 +49,10 @@ function decodeValues(
   pairs: readonly (readonly [string, string])[],
   parameters: readonly ParameterDescription[],
 ): Values {
-  const types = new Map(parameters.map(({ name, type }) => [name, type]));
+  const known = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   return Object.fromEntries(
     pairs.flatMap(([key, text]) => {
-      const value = decodeValue(text, types.get(key));
+      const value = decodeValue(text, known.get(key));
       return value === undefined ? [] : [[key, value]];
     }),
   );
@@ -65,28 +65,41 @@ function keyAndValue(pair: string): readonly [string, string] {
 
 function encodeValue(value: Value): string {
   const text = Array.isArray(value) ? value.join('~') : String(value);
-  return encodeURIComponent(text);
+  // Half a character cannot be encoded.
+  return encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\uFFFD'));
 }
 
-function decodeValue(encoded: string, type: string | undefined): Value | undefined {
+function decodeValue(encoded: string, parameter: ParameterDescription | undefined): Value | undefined {
   const text = decodeText(encoded);
-  if (type === undefined || text === undefined) return undefined;
+  if (parameter === undefined || text === undefined) return undefined;
+  const { type, values } = parameter;
   switch (type) {
     case 'int32':
-    case 'int64':
-    case 'double': {
-      const number = Number(text);
-      return text.trim() !== '' && Number.isFinite(number) ? number : undefined;
+    case 'int64': {
+      const number = decodeNumber(text);
+      return Number.isSafeInteger(number) && (type === 'int64' || Number(number) === (Number(number) | 0))
+        ? number
+        : undefined;
     }
+    case 'double':
+      return decodeNumber(text);
     case 'bool':
       return text === 'true' ? true : text === 'false' ? false : undefined;
+    case 'string':
+      return text;
     case 'repeated double': {
-      const numbers = text.split('~').map(Number);
-      return numbers.every(Number.isFinite) ? numbers : undefined;
+      const numbers = text === '' ? [] : text.split('~').map(decodeNumber);
+      return numbers.every((number) => number !== undefined) ? numbers : undefined;
     }
     default:
-      return type.startsWith('repeated ') ? undefined : text;
+      // An enum, or what this page does not know how to show.
+      return values.includes(text) ? text : undefined;
   }
+}
+
+function decodeNumber(text: string): number | undefined {
+  const number = Number(text);
+  return text.trim() !== '' && Number.isFinite(number) ? number : undefined;
 }
 
 function decodeText(encoded: string): string | undefined {

@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli; RFC 3720, appendix B.4), by table. node:zlib has only CRC-32. */
+/** CRC-32C (Castagnoli; RFC 3720, appendix B.4) of WriteChunk, by table, for both ends. node:zlib has only CRC-32. */
 
 /** The polynomial 0x1EDC6F41, its bits reversed. */
 const polynomial = 0x82f63b78;
