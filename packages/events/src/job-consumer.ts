@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Msg } from 'nats';
 import { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subjects.ts';
+import { keepPulling } from './keep-pulling.ts';
 import type { NatsLink } from './nats-link.ts';
 import { type Pulled, pullOne } from './pull.ts';
 
@@ -26,7 +27,6 @@ export interface Consuming {
 const waitMs = 10_000;
 /** How often the limit is asked while it is reached. */
 const askLimitMs = 200;
-const afterErrorMs = 1000;
 
 export async function consumeByPriority(parts: Consuming): Promise<void> {
   const { link, limit, stop, onError, onIdle, handle, handBack } = parts;
@@ -70,24 +70,19 @@ export async function consumeByPriority(parts: Consuming): Promise<void> {
     return Promise.race(PRIORITIES.map(wait));
   }
 
-  for (let turn = 0; !stop.aborted; turn += 1) {
-    try {
-      if (running.size >= limit()) {
-        await Promise.race([...running, sleep(askLimitMs)]);
-        continue;
-      }
-      const pulled = await next(orderOf(turn));
-      if (pulled.kind === 'none') await onIdle();
-      if (pulled.kind === 'missing') {
-        await link.remake();
-        await sleep(afterErrorMs, undefined, { signal: stop });
-      }
-    } catch (error) {
-      if (stop.aborted) break;
-      onError(error);
-      await sleep(afterErrorMs, undefined, { signal: stop }).catch(() => {});
+  let turns = 0;
+  async function turn(): Promise<Pulled | undefined> {
+    if (running.size >= limit()) {
+      await Promise.race([...running, sleep(askLimitMs)]);
+      return undefined;
     }
+    const pulled = await next(orderOf(turns));
+    turns += 1;
+    if (pulled.kind === 'none') await onIdle();
+    return pulled;
   }
+
+  await keepPulling({ link, stop, onError, turn });
   await Promise.allSettled(waiting.values());
   while (running.size > 0) await Promise.all(running);
 }

@@ -3,10 +3,10 @@
  * an event goes is a header of its message. It is acknowledged once it is delivered or given up, and comes back when
  * its gateway dies.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, DeliverPolicy, type Msg, nanos } from 'nats';
 import { type CloudEvent, parseCloudEvent } from './cloud-event.ts';
 import { EVENT_STREAM, ensureEventStream } from './event-stream.ts';
+import { keepPulling } from './keep-pulling.ts';
 import type { NatsLink } from './nats-link.ts';
 import { pullOne } from './pull.ts';
 import { ensureConsumer } from './streams.ts';
@@ -42,7 +42,7 @@ export interface WebhookQueue {
 const verbs = ['completed', 'failed', 'cancelled'] as const;
 const ackWaitMs = 60_000;
 const waitMs = 10_000;
-const afterErrorMs = 1000;
+const handBackMs = 1000;
 /** Deliveries that wait for another try, or are on their way. */
 const maxPending = 50_000;
 
@@ -82,38 +82,30 @@ export function createWebhookQueue(link: NatsLink): WebhookQueue {
           await settle(message, settlement === 'done' ? '+ACK' : again(settlement.againAfterMs));
         } catch (error) {
           onError(error);
-          await settle(message, again(afterErrorMs));
+          await settle(message, again(handBackMs));
         }
       }
 
       async function consumeOne(consumer: string): Promise<void> {
         const running = new Set<Promise<void>>();
-        while (!stop.aborted) {
-          try {
-            if (running.size >= concurrency) {
-              await Promise.race(running);
-              continue;
-            }
-            const pulled = await pullOne(await link.ready(stop), {
-              stream: EVENT_STREAM,
-              consumer,
-              expiresMs: waitMs,
-              signal: stop,
-            });
-            if (pulled.kind === 'message') {
-              const handling = handle(pulled.message).finally(() => running.delete(handling));
-              running.add(handling);
-            }
-            if (pulled.kind === 'missing') {
-              await link.remake();
-              await sleep(afterErrorMs, undefined, { signal: stop });
-            }
-          } catch (error) {
-            if (stop.aborted) break;
-            onError(error);
-            await sleep(afterErrorMs, undefined, { signal: stop }).catch(() => {});
+        const turn = async () => {
+          if (running.size >= concurrency) {
+            await Promise.race(running);
+            return undefined;
           }
-        }
+          const pulled = await pullOne(await link.ready(stop), {
+            stream: EVENT_STREAM,
+            consumer,
+            expiresMs: waitMs,
+            signal: stop,
+          });
+          if (pulled.kind === 'message') {
+            const handling = handle(pulled.message).finally(() => running.delete(handling));
+            running.add(handling);
+          }
+          return pulled;
+        };
+        await keepPulling({ link, stop, onError, turn });
         await Promise.all(running);
       }
 
