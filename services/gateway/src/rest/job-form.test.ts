@@ -146,6 +146,13 @@ test('a request_id comes along', () => {
   ).toBe('a-1');
 });
 
+test('a webhook_url comes along, to be checked as in CreateJob; one that is too long is not taken', () => {
+  const form = { image, width: '8', webhook_url: 'https://example.org/hook' };
+  expect(formToJob('resize', new Map(Object.entries(form))).webhookUrl).toBe('https://example.org/hook');
+  const long = `https://example.org/${'a'.repeat(2048)}`;
+  expect(violation('resize', { ...form, webhook_url: long })).toContain('webhook_url: ');
+});
+
 test('what is wrong is named', () => {
   expect(violation('resize', { width: '800' })).toContain('image: must be the id');
   expect(violation('resize', { image: 'cat.jpg', width: '800' })).toContain('image: must be an image id');
@@ -158,7 +165,7 @@ test('what is wrong is named', () => {
     'fit: must be one of fill, cover',
   );
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(
-    'colour: is not known; known are image, preset, request_id, width',
+    'colour: is not known; known are image, preset, request_id, webhook_url, width',
   );
   expect(violation('resize', { image, width: '8', colour: 'red' })).toContain(', output.background, ');
   expect(violation('crop', { image, left: '1', gravity: 'top' })).toContain('only one of');

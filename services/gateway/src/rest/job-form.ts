@@ -21,7 +21,7 @@ import type { FindPreset, ParsedOperations } from '../syntax/parse-operations.ts
 export type FormKind = 'resize' | 'crop' | 'filter';
 
 /** Fields that are not the operation's or the output's. */
-const ownFields: ReadonlySet<string> = new Set(['image', 'filter', 'preset', 'request_id']);
+const ownFields: ReadonlySet<string> = new Set(['image', 'filter', 'preset', 'request_id', 'webhook_url']);
 
 /** INVALID_REQUEST that names the field. Empty fields count as not given, as browsers send them. */
 export function formToJob(
@@ -60,6 +60,7 @@ export function formToJob(
   const own = member === undefined || isAlone ? [] : [readOperation(member, operation)];
   const request = create(CreateJobRequestSchema, {
     requestId: given.get('request_id') ?? '',
+    webhookUrl: given.get('webhook_url') ?? '',
     source: { source: { case: 'imageId', value: imageId } },
     variants: [
       {

@@ -94,6 +94,12 @@ export function formProperties(kind: 'resize' | 'crop' | 'filter'): Readonly<Rec
     }),
     preset: { type: 'string', description: 'The steps of the preset follow.' },
     request_id: { type: 'string', description: 'The same again answers the same job.' },
+    webhook_url: {
+      type: 'string',
+      format: 'uri',
+      maxLength: 2048,
+      description: "Where the event of the job's end is posted, signed; https. See docs/events.md.",
+    },
     ...outputProperties(),
     ...(own !== undefined && propertiesOf(own.parameters)),
   };
