@@ -76,6 +76,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const services = new Set([...handlers.keys()].map(serviceIn));
   const fallback = options.fallback ?? notFound;
   return {
     paths: new Set(handlers.keys()),
@@ -88,6 +89,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         const contentType = request.headers['content-type'] ?? '';
         if (contentType.startsWith('application/grpc'))
           unimplemented({ path, contentType, requestId }, response);
+        else if (services.has(serviceIn(path)))
+          refuseCall(request, response, notImplemented(path), requestId);
         else fallback(request, response);
         return;
       }
@@ -161,17 +164,24 @@ function unimplemented(
   { path, contentType, requestId }: { path: string; contentType: string; requestId: string },
   response: NodeServerResponse,
 ): void {
-  const [, service = '', method = ''] = path.slice(0, 200).split('/');
-  const error = new MeshError('NOT_IMPLEMENTED', `there is no method ${method} of ${service} here`);
   response.writeHead(200, {
     // Its clients take no other for an answer to them.
     'content-type': contentType.startsWith('application/grpc-web')
       ? 'application/grpc-web+proto'
       : 'application/grpc',
     [REQUEST_ID_HEADER]: requestId,
-    ...statusTrailers(error),
+    ...statusTrailers(notImplemented(path)),
   });
   end(response);
+}
+
+function notImplemented(path: string): MeshError {
+  const [, service = '', method = ''] = path.slice(0, 200).split('/');
+  return new MeshError('NOT_IMPLEMENTED', `there is no method ${method} of ${service} here`);
+}
+
+function serviceIn(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
 }
 
 function notFound(request: NodeServerRequest, response: NodeServerResponse): void {

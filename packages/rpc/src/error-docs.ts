@@ -43,7 +43,7 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
     remedy: later,
   },
   QUOTA_EXCEEDED: { when: 'A limit of the API key; `limit` names it.', remedy: later },
-  REPLICA_BUSY: { when: 'A replica has no slot; inside the mesh.', remedy: later },
+  REPLICA_BUSY: { when: 'A replica has no slot.', remedy: 'Clients get NO_REPLICA.' },
   STORE_FULL: { when: 'The store has no room.', remedy: 'Delete images, or try again later.' },
   UPLOADS_FULL: {
     when: 'As many uploads are open as one caller may have.',
@@ -81,7 +81,10 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
     when: 'The path is not served by that HTTP method.',
     remedy: 'Use one that the header `Allow` names.',
   },
-  BLOB_NOT_FOUND: { when: 'Bytes that should be in the store are gone.', remedy: 'Upload the image again.' },
+  BLOB_NOT_FOUND: {
+    when: 'Bytes that should be in the store are gone.',
+    remedy: 'Clients get IMAGE_NOT_FOUND; STORE_FAILED where no image of theirs was meant.',
+  },
   UPLOAD_OFFSET_INVALID: {
     when: 'A chunk does not go on where the upload is.',
     remedy: 'Ask `QueryUpload` where that is.',
@@ -93,7 +96,7 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
   },
   NO_REPLICA: { when: 'No replica can do the work now.', remedy: later },
   REPLICA_LOST: { when: 'The replica ended, and others could not take the work.', remedy: later },
-  REPLICA_STOPPING: { when: 'The replica is leaving; inside the mesh.', remedy: later },
+  REPLICA_STOPPING: { when: 'The replica is leaving.', remedy: 'Clients get NO_REPLICA.' },
   POISONED: { when: 'Two replicas died that ran nothing but this.', remedy: 'Do not send it again.' },
   REPLICA_ID_TAKEN: {
     when: 'Another replica with that id has joined.',
@@ -107,7 +110,10 @@ export const ERROR_DOCS: Readonly<Record<ErrorReason, ErrorDoc>> = {
   NATS_UNAVAILABLE: { when: 'A call about jobs while NATS is away.', remedy: later },
   SHUTTING_DOWN: { when: 'The process that took the call is stopping.', remedy: later },
   DEADLINE_EXCEEDED: { when: 'The deadline passed.', remedy: 'Give it more time, or less to do.' },
-  CANCELLED: { when: 'The caller left, or the job was cancelled.', remedy: 'Nothing.' },
+  CANCELLED: {
+    when: 'The caller left, or the job was cancelled: in logs and metrics. From a replica alone:',
+    remedy: 'Clients get REPLICA_LOST.',
+  },
   JOB_CONFLICT: {
     when: 'The job is in a state that does not allow it, or changed meanwhile.',
     remedy: 'Look at it with `GetJob`.',

@@ -100,6 +100,39 @@ export const ERROR_REASONS = {
 
 export type ErrorReason = keyof typeof ERROR_REASONS;
 
+/** What services say to each other; the gateway turns it into another reason before a client sees it. */
+export const INNER_REASONS = [
+  'REPLICA_BUSY',
+  'REPLICA_STOPPING',
+  'REPLICA_ID_TAKEN',
+  'JOIN_REFUSED',
+  'BLOB_NOT_FOUND',
+  'CANCELLED',
+] as const satisfies readonly ErrorReason[];
+
+/** What only HTTP's own routes answer. */
+export const HTTP_REASONS = [
+  'SIGNATURE_INVALID',
+  'SIGNATURE_EXPIRED',
+  'ROUTE_NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+] as const satisfies readonly ErrorReason[];
+
+export type InnerReason = (typeof INNER_REASONS)[number];
+export type HttpReason = (typeof HTTP_REASONS)[number];
+/** What a client can get. */
+export type ClientReason = Exclude<ErrorReason, InnerReason>;
+
+/** Whether clients are told when to try again: where that may help. */
+export function hasRetryInfo(reason: ErrorReason): boolean {
+  const code = ERROR_REASONS[reason];
+  return (code === 'resource_exhausted' || code === 'unavailable') && !futile.has(reason);
+}
+
+export function isInnerReason(reason: ErrorReason): reason is InnerReason {
+  return INNER_REASONS.some((inner) => inner === reason);
+}
+
 /** One broken rule of a request: the path of the field ("operations[0].resize.width") and what is wrong with it. */
 export interface FieldViolation {
   readonly field: string;
@@ -150,9 +183,7 @@ export class MeshError extends Error {
     this.violations = options.violations ?? [];
     this.quota = options.quota;
     this.resource = options.resource;
-    const retriable = this.code === 'resource_exhausted' || this.code === 'unavailable';
-    this.retryAfterMs =
-      options.retryAfterMs ?? (retriable && !futile.has(reason) ? defaultRetryAfterMs : undefined);
+    this.retryAfterMs = options.retryAfterMs ?? (hasRetryInfo(reason) ? defaultRetryAfterMs : undefined);
   }
 }
 

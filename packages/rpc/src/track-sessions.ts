@@ -4,6 +4,8 @@ import type { Socket } from 'node:net';
 import { MeshError } from './errors.ts';
 import { statusTrailers } from './grpc-status.ts';
 import { tuneSession } from './http2-options.ts';
+import { IM_REASON } from './metadata.ts';
+import { retryHeaders } from './refuse-call.ts';
 
 export interface SessionTracker {
   /** Connections open now. */
@@ -86,6 +88,6 @@ function refuse(stream: ServerHttp2Stream, isGrpc: boolean): void {
   // Connect takes a bare 503 for UNAVAILABLE.
   const headers = isGrpc
     ? { ':status': 200, 'content-type': 'application/grpc', ...statusTrailers(error) }
-    : { ':status': 503 };
+    : { ':status': 503, [IM_REASON]: error.reason, ...retryHeaders(error) };
   stream.respond(headers, { endStream: true });
 }

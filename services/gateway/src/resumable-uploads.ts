@@ -8,8 +8,8 @@ import type { ImageLimits } from '@imagemesh/image';
 import { invalidField, MeshError, toMeshError } from '@imagemesh/rpc';
 import { type Claims, type Upload, type Uploads, uploadChunkBytes } from '@imagemesh/store';
 import { checkBodySize } from './body.ts';
+import { imageNotFound } from './inner-errors.ts';
 import { createImageInspector } from './inspect.ts';
-import { imageNotFound } from './source.ts';
 import type { StoreCall, StoreImage } from './store-image.ts';
 
 export interface Chunk {

@@ -24,6 +24,7 @@ import type { Logger } from '@imagemesh/observe';
 import { MeshError, toMeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { CallContext } from './call.ts';
+import { toClientError } from './inner-errors.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { Plan, Stage } from './plan.ts';
 import { type StageReply, type StageRequest, type StageSource, sendStage } from './send-stage.ts';
@@ -117,7 +118,10 @@ export function createPipelineRunner({ upstream, store, budget, log }: PipelineP
         ),
       );
     } catch (error) {
-      throw imageGone(toMeshError(error), request);
+      throw toClientError(toMeshError(error), {
+        signal: call.signal,
+        missingId: (name) => missingImage(request, name),
+      });
     }
   }
 
@@ -283,19 +287,16 @@ function stageReport({ worker, names }: Stage, header: WorkHeader, totalMs: numb
   });
 }
 
-/** The caller knows images, not blobs. */
-function imageGone(error: MeshError, { source: { blob }, stage }: StageRequest): MeshError {
-  if (error.reason !== 'BLOB_NOT_FOUND') return error;
-  const sourceId = blob?.key.case === 'imageId' ? blob.key.value : undefined;
+/** The image of the caller's whose bytes the stage did not find: a watermark of that name, else its source. */
+function missingImage(
+  { source: { blob }, stage }: StageRequest,
+  name: string | undefined,
+): string | undefined {
   const overlays = stage.operations.map(({ operation }) =>
     operation.case === 'watermark' ? operation.value.imageId : undefined,
   );
-  const missing = overlays.find((id) => id !== undefined && id === error.resource?.name) ?? sourceId;
-  if (missing === undefined) return error;
-  return new MeshError('IMAGE_NOT_FOUND', `image ${missing} is not in the store`, {
-    resource: { type: 'image', name: missing },
-    cause: error,
-  });
+  const overlay = overlays.find((id) => id !== undefined && id === name);
+  return overlay ?? (blob?.key.case === 'imageId' ? blob.key.value : undefined);
 }
 
 function round(ms: number): number {

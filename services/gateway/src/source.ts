@@ -6,6 +6,7 @@ import type { BlobStore, Claims } from '@imagemesh/store';
 import { imageRef, temporaryRef } from './blob-refs.ts';
 import { checkBodySize, createBodyHolder, type HeldBody, type HoldOptions, holdBytes } from './body.ts';
 import { type IncomingCall, withinTransferTime } from './call.ts';
+import { imageNotFound, readHeld } from './inner-errors.ts';
 import { createImageInspector, inspectWhole, type WithWhole } from './inspect.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { IncomingChunks } from './rpc/call-shapes.ts';
@@ -136,20 +137,9 @@ function withHeld(held: HeldBody, store: BlobStore, budget: MemoryBudget): WithW
     if (held.kind === 'memory') return use(held.bytes);
     const release = budget.take(held.sizeBytes);
     try {
-      use(await (await store.readTemporary(held.id)).bytes());
+      use(await (await readHeld(store, held.id)).bytes());
     } finally {
       release();
     }
   };
-}
-
-export function imageNotFound(imageId: string): MeshError {
-  return new MeshError('IMAGE_NOT_FOUND', `there is no image ${imageId}`, {
-    resource: { type: 'image', name: imageId },
-  });
-}
-
-/** The caller knows images, not blobs. */
-export function imageGone(error: unknown, imageId: string): unknown {
-  return error instanceof MeshError && error.reason === 'BLOB_NOT_FOUND' ? imageNotFound(imageId) : error;
 }

@@ -81,7 +81,9 @@ it('removes no image while it is not known what jobs need, and goes on once it i
 it('goes by what another gateway found a moment ago', async () => {
   await put('image', 0);
   const first = start({ STORE_MAX_BYTES: '1', SWEEP_INTERVAL_MS: '3600000' });
-  await vi.waitFor(() => expect(first.isFull).toBe(true), { timeout: 20_000 });
+  const found = () => store.entries.read('sweeps/last.json');
+  await vi.waitFor(async () => expect(await found()).toBeDefined(), { timeout: 20_000 });
+  expect(first.isFull).toBe(true);
   const sweepLeftovers = vi.spyOn(store.blobs, 'sweepLeftovers');
   const second = start({ STORE_MAX_BYTES: '1', SWEEP_INTERVAL_MS: '3600000' });
   await vi.waitFor(() => expect(second.isFull).toBe(true), { timeout: 20_000 });

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Format, ImageInfoSchema, type Operation, OperationSchema } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import { expect, it } from 'vitest';
-import { imageNotFound } from './source.ts';
+import { imageNotFound } from './inner-errors.ts';
 import { checkWatermarks } from './watermarks.ts';
 
 const [still, moving, foreign] = ['a', 'b', 'c'].map((digit) => digit.repeat(64));

@@ -1,6 +1,6 @@
 /** GET /images/{id}: the bytes of a stored image. */
 import type { BlobStore, Claims } from '@imagemesh/store';
-import { imageNotFound } from '../source.ts';
+import { imageGone, imageNotFound } from '../inner-errors.ts';
 import { sendImage } from './image-reply.ts';
 import type { Route } from './route.ts';
 
@@ -15,7 +15,7 @@ export function imagesRoute(claims: Claims, store: BlobStore): Route {
       const image = await claims.get(call.owner, id);
       if (image === undefined) throw imageNotFound(id);
       const blob = await store.readImage(id).catch((error: unknown) => {
-        throw imageNotFoundIfGone(error, id);
+        throw imageGone(error, id);
       });
       await sendImage(call, {
         info: image.info,
@@ -31,10 +31,4 @@ export function imagesRoute(claims: Claims, store: BlobStore): Route {
       });
     },
   };
-}
-
-function imageNotFoundIfGone(error: unknown, id: string): unknown {
-  return error instanceof Error && 'reason' in error && error.reason === 'BLOB_NOT_FOUND'
-    ? imageNotFound(id)
-    : error;
 }

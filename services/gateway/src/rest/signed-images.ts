@@ -5,6 +5,7 @@ import { Format, type Output, VariantSchema } from '@imagemesh/api';
 import { formatOfExtension } from '@imagemesh/image';
 import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
+import { readHeld } from '../inner-errors.ts';
 import type { CachedResult, ResultCache } from '../result-cache.ts';
 import { mergeOutput } from '../syntax/merge-output.ts';
 import { type FindPreset, type ParsedOperations, parseOperations } from '../syntax/parse-operations.ts';
@@ -49,7 +50,7 @@ export function signedImagesRoute(parts: SignedImagesParts): Route {
         );
       }
       const bytes =
-        held.kind === 'memory' ? held.bytes : await (await store.readTemporary(held.id)).bytes(signal);
+        held.kind === 'memory' ? held.bytes : await (await readHeld(store, held.id)).bytes(signal);
       const digest = createHash('sha256').update(bytes).digest('base64url');
       return { bytes: Buffer.from(bytes), info, etag: `"${digest}"` };
     } finally {

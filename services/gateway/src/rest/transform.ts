@@ -1,7 +1,9 @@
 /** POST /transform: an image in, its result out, in one request. */
+
 import { Format, type Output } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
+import { readHeld } from '../inner-errors.ts';
 import type { IncomingChunks } from '../rpc/call-shapes.ts';
 import type { ReadySource } from '../source.ts';
 import { mergeOutput } from '../syntax/merge-output.ts';
@@ -65,7 +67,7 @@ export function transformRoute({ transforms, store, findPreset }: TransformRoute
         const result = await transforms.run(call, source, work.operations, output);
         try {
           const { held, info, sizeBytes } = result;
-          const blob = held.kind === 'temporary' ? await store.readTemporary(held.id) : undefined;
+          const blob = held.kind === 'temporary' ? await readHeld(store, held.id) : undefined;
           await sendImage(call, {
             info,
             sizeBytes,

@@ -6,7 +6,7 @@ import {
   DownloadImageResponseSchema,
 } from '@imagemesh/api';
 import type { BlobStore, Claims } from '@imagemesh/store';
-import { imageGone, imageNotFound } from '../source.ts';
+import { imageGone, imageNotFound } from '../inner-errors.ts';
 import type { Download } from './call-shapes.ts';
 
 export function downloadImage(

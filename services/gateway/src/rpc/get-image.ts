@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type GetImageRequest, type GetImageResponse, GetImageResponseSchema } from '@imagemesh/api';
 import type { Claims } from '@imagemesh/store';
-import { imageNotFound } from '../source.ts';
+import { imageNotFound } from '../inner-errors.ts';
 import type { Unary } from './call-shapes.ts';
 
 export function getImage(claims: Claims): Unary<GetImageRequest, GetImageResponse> {

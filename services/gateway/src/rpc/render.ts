@@ -1,10 +1,12 @@
 /** ImageService.Render: several variants of one image, each streamed as soon as it is ready. */
+
 import { create } from '@bufbuild/protobuf';
 import { type RenderRequest, type RenderResponse, RenderResponseSchema } from '@imagemesh/api';
 import { MeshError } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { IncomingCall } from '../call.ts';
 import { createHandOff } from '../hand-off.ts';
+import { readHeld } from '../inner-errors.ts';
 import type { Render } from '../render.ts';
 import type { PipelineResult } from '../run-pipeline.ts';
 import type { Sources } from '../source.ts';
@@ -44,7 +46,7 @@ async function* messagesOf(
   { signal }: IncomingCall,
 ): AsyncIterable<RenderResponse> {
   yield create(RenderResponseSchema, { message: { case: 'header', value: { name, info, report } } });
-  const bytes = held.kind === 'memory' ? [held.bytes] : (await store.readTemporary(held.id)).stream();
+  const bytes = held.kind === 'memory' ? [held.bytes] : (await readHeld(store, held.id)).stream();
   for await (const part of bytes) {
     for (let at = 0; at < part.length; at += replyChunkBytes) {
       signal.throwIfAborted();

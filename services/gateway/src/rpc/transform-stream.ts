@@ -1,4 +1,5 @@
 /** ImageService.TransformStream: one image of any allowed size in chunks, its result in chunks. */
+
 import { create } from '@bufbuild/protobuf';
 import {
   type TransformSpec,
@@ -8,6 +9,7 @@ import {
 import { invalidField } from '@imagemesh/rpc';
 import type { BlobStore } from '@imagemesh/store';
 import type { IncomingCall } from '../call.ts';
+import { readHeld } from '../inner-errors.ts';
 import type { PipelineResult } from '../run-pipeline.ts';
 import type { ReadySource } from '../source.ts';
 import type { Transforms } from '../transforms.ts';
@@ -58,6 +60,6 @@ async function reply(
   const first = create(TransformStreamResponseSchema, {
     message: { case: 'header', value: { info, report } },
   });
-  const bytes = held.kind === 'memory' ? held.bytes : (await store.readTemporary(held.id)).stream();
+  const bytes = held.kind === 'memory' ? held.bytes : (await readHeld(store, held.id)).stream();
   return { first, bytes, release: () => result.release() };
 }

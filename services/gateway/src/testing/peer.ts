@@ -1,6 +1,7 @@
 /** Stands in for a balancer and all that is behind it. For tests. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
+  BalancerService,
   type BlobRef,
   Format,
   ImageInfoSchema,
@@ -18,9 +19,11 @@ import { newTrace } from '@imagemesh/observe';
 import {
   createHealth,
   deadlineIn,
+  MeshError,
   type RpcServer,
   type ServerWireCall,
   startRpcServer,
+  toConnectError,
   wireHandler,
 } from '@imagemesh/rpc';
 import type { CallContext } from '../call.ts';
@@ -42,7 +45,7 @@ export type Answer = (
   bytes?: Uint8Array;
 }>;
 
-/** Takes stages and answers them as told. Close its server. */
+/** Takes stages and answers them as told; lists no replicas. Close its server. */
 export async function startPeer(
   answer: Answer,
   port = 0,
@@ -76,7 +79,15 @@ export async function startPeer(
   const server = await startRpcServer({
     host,
     port,
-    routes: health.routes,
+    routes: (router) => {
+      health.routes(router);
+      router.service(BalancerService, {
+        listReplicas: () => ({}),
+        drainReplica: ({ replicaId }) => {
+          throw toConnectError(new MeshError('REPLICA_NOT_FOUND', `no replica ${replicaId} has joined`));
+        },
+      });
+    },
     streams,
   });
   return { address: `${host}:${server.port}`, seen, server };
