@@ -32,7 +32,13 @@ afterAll(async () => {
 async function runExample(name: string): Promise<string> {
   const script = await readFile(join(root, 'examples', name), 'utf8');
   expect(await readFile(join(root, 'README.md'), 'utf8')).toContain(`\`\`\`sh\n${script}\`\`\``);
-  const here = script.replaceAll('127.0.0.1:8080', mesh.gatewayAddress);
+  const here = script
+    .replaceAll('127.0.0.1:8080', mesh.gatewayAddress)
+    // This folder has no package.json.
+    .replaceAll(
+      'npm run -s sign -- ',
+      `node node_modules/@imagemesh/cli/dist/main.js sign --base http://${mesh.gatewayAddress} `,
+    );
   const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', here], { cwd: folder, timeout: 50_000 });
   return stdout;
 }

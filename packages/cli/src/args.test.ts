@@ -31,6 +31,11 @@ describe('readCommand', () => {
     });
   });
 
+  it('leaves what follows sign to the gateway', () => {
+    const args = ['resize:10x', '--help', '--format', 'png'];
+    expect(readCommand(['sign', ...args], { A: 'b' })).toEqual({ kind: 'sign', args, env: { A: 'b' } });
+  });
+
   it('prefers help and version to everything else', () => {
     expect(readCommand(['replica', 'nonsense', '--help'], {})).toEqual({ kind: 'help' });
     expect(readCommand(['-v'], {})).toEqual({ kind: 'version' });

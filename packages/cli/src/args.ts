@@ -9,6 +9,7 @@ export type Command =
   | { readonly kind: 'version' }
   | { readonly kind: 'up'; readonly env: Env; readonly isPrintConfig: boolean }
   | KeysCommand
+  | { readonly kind: 'sign'; readonly args: readonly string[]; readonly env: Env }
   | { readonly kind: 'replica'; readonly env: Env; readonly worker: WorkerKind };
 
 const options = {
@@ -30,6 +31,8 @@ const options = {
 
 /** Reads the arguments after the script's name. Throws ConfigError, one line. */
 export function readCommand(args: readonly string[], env: Env): Command {
+  // It reads its arguments itself, --help among them.
+  if (args[0] === 'sign') return { kind: 'sign', args: args.slice(1), env };
   const { values, positionals } = parse(args);
   if (values.help) return { kind: 'help' };
   if (values.version) return { kind: 'version' };

@@ -17,6 +17,7 @@ export function helpText(): string {
     '  imagemesh keys add NAME    makes an API key and prints it, this once; the file keeps only its SHA-256',
     '  imagemesh keys list        the keys of the file',
     '  imagemesh keys remove NAME takes a key out of the file; gateways notice within two seconds',
+    '  imagemesh sign ID [OPERATIONS]  prints a signed URL of a result, for <img>; imagemesh sign --help',
     '',
     '  -h, --help                 this',
     '  -v, --version              the version',

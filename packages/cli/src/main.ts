@@ -6,6 +6,7 @@ import { processEnv, readConfig } from './config.ts';
 import { helpText } from './help-text.ts';
 import { runKeys } from './keys.ts';
 import { runReplica } from './replica.ts';
+import { runSign } from './sign.ts';
 import { up } from './up.ts';
 import { readVersion } from './version.ts';
 
@@ -30,6 +31,8 @@ async function run(): Promise<number> {
       return print(`${readVersion()}\n`);
     case 'keys':
       return runKeys(command, { print, tell });
+    case 'sign':
+      return runSign(command.args, command.env);
     case 'replica':
       return runReplica(command.worker, command.env, isTerminal);
     case 'up': {

@@ -21,7 +21,8 @@ export async function openPresets(path: string, settings: FollowSettings): Promi
   return { find: (name) => file.current(name), close: file.close };
 }
 
-async function readPresets(path: string): Promise<FindPreset> {
+/** As they are now. ConfigError that names the line. */
+export async function readPresets(path: string): Promise<FindPreset> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new ConfigError(`PRESETS_FILE: ${path} cannot be read`, { cause });
   });
