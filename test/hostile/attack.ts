@@ -1,12 +1,12 @@
 /** Runs a kind of hostile requests and counts how they ended. */
 import { seededRandom } from '@imagemesh/testkit';
-import type { Kind } from './kinds.ts';
+import type { Kind } from './kind.ts';
 import type { Ending, Target } from './target.ts';
 
 /** Requests of one kind, at most `concurrency` sends at a time; the same ones for the same seed. All are sent and counted. */
-export async function attack(
-  kind: Kind,
-  target: Target,
+export async function attack<At extends Target>(
+  kind: Kind<At>,
+  target: At,
   options: {
     readonly requests: number;
     readonly seed?: number;

@@ -1,33 +1,12 @@
-/** What strangers may send. Each kind makes one hostile request from its number and a seeded generator. */
+/** What strangers may send. */
 import { gzipSync } from 'node:zlib';
-import { createStreams, type Ending, sendRaw, type Target } from './target.ts';
-
-export interface Kind {
-  readonly name: string;
-  /** Requests at a time; those that wait for a timeout of the gateway need many. */
-  readonly concurrency: number;
-  /** Requests that each send makes; default 1. */
-  readonly requestsPerSend?: number;
-  /** Endings that are right for it. Hung never is. */
-  readonly endings: readonly Ending[];
-  /** Sends one; close what it opened with `close`. */
-  readonly open: (target: Target) => {
-    send(random: () => number): Promise<Ending>;
-    close(): void;
-  };
-}
+import { below, type Kind, randomBytes, raw, streams } from './kind.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 const transformStream = '/imagemesh.v1.ImageService/TransformStream';
 const transform = '/imagemesh.v1.ImageService/Transform';
 const render = '/imagemesh.v1.ImageService/Render';
 const grpc = { 'content-type': 'application/grpc', te: 'trailers' };
-
-const below = (random: () => number, limit: number) => Math.floor(random() * limit);
-
-function randomBytes(random: () => number, length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => below(random, 256)));
-}
 
 function http2Frame(
   type: number,
@@ -55,38 +34,6 @@ function grpcFrame(payload: Uint8Array, { length = payload.length, flag = 0 } = 
 
 /** Such connections are open for a second or two before the gateway ends them. */
 const waiting = { concurrency: 2500 };
-
-/** A kind of raw bytes, a connection for each. */
-function raw(
-  name: string,
-  bytesOf: (random: () => number) => Uint8Array,
-  { concurrency = 64, ends = true, endings = ['refused', 'closed'] as readonly Ending[] } = {},
-): Kind {
-  return {
-    name,
-    concurrency,
-    endings,
-    open: (target) => ({ send: (random) => sendRaw(target, bytesOf(random), { ends }), close: () => {} }),
-  };
-}
-
-/** A kind of HTTP/2 streams. */
-function streams(
-  name: string,
-  exchangeOf: (random: () => number) => Parameters<ReturnType<typeof createStreams>['send']>[0],
-  endings: readonly Ending[] = ['refused'],
-  concurrency = 64,
-): Kind {
-  return {
-    name,
-    concurrency,
-    endings,
-    open: (target) => {
-      const { send, close } = createStreams(target);
-      return { send: (random) => send(exchangeOf(random)), close };
-    },
-  };
-}
 
 /** POST to a streaming call, in HPACK's static table and literals (RFC 7541). */
 const requestHeaders = Buffer.concat([

@@ -1,6 +1,7 @@
 /** The ways in which the hostile suite reaches a gateway, each bounded in time. */
 import http2, { type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
+import { reasonOf } from './reason.ts';
 
 export interface Target {
   readonly host: string;
@@ -11,7 +12,7 @@ export interface Target {
 export type Ending = 'refused' | 'closed' | 'answered' | 'hung';
 
 /** Far longer than any limit that the suite sets for the gateway, for machines that are busy. */
-const hangMs = 45_000;
+export const hangMs = 45_000;
 
 /** Writes the bytes on a connection of their own and waits until the gateway has closed it. */
 export function sendRaw({ host, port }: Target, bytes: Uint8Array, { ends = true } = {}): Promise<Ending> {
@@ -35,10 +36,14 @@ export function sendRaw({ host, port }: Target, bytes: Uint8Array, { ends = true
   });
 }
 
-function endingOf(head: string): Ending {
-  const status = /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1];
+/** A refusal has its reason in the body; whatever else is answered over HTTP/1 is not one. */
+function endingOf(reply: string): Ending {
+  const status = /^HTTP\/1\.1 (\d{3})/.exec(reply)?.[1];
   if (status === undefined) return 'closed';
-  return status.startsWith('4') || status.startsWith('5') ? 'refused' : 'answered';
+  const start = reply.indexOf('\r\n\r\n') + 4;
+  const length = Number(/^content-length: (\d+)/im.exec(reply)?.[1] ?? 0);
+  const isTyped = reasonOf({}, reply.slice(start, start + length)) !== undefined;
+  return /^[45]/.test(status) && isTyped ? 'refused' : 'answered';
 }
 
 export interface Exchange {
@@ -59,33 +64,30 @@ export function createStreams({ host, port }: Target) {
     return session;
   };
   return {
-    /** Refused means a typed refusal: an HTTP status over 400, or a gRPC status with a reason. */
+    /** Refused means a typed refusal: a status of HTTP or gRPC that is one, with a reason of docs/errors.md. */
     send({ headers, body, staysOpen = false }: Exchange): Promise<Ending> {
       return new Promise((resolve) => {
         const stream = open().request({ ':method': 'POST', ...headers }, { endStream: false });
-        let ending: Ending = 'closed';
+        let got: Record<string, unknown> = {};
+        let reply = '';
+        let isHung = false;
         const timer = setTimeout(() => {
-          ending = 'hung';
+          isHung = true;
           stream.destroy();
         }, hangMs);
-        const look = (got: OutgoingHttpHeaders) => {
-          const status = Number(got[':status'] ?? 0);
-          const grpcStatus = got['grpc-status'];
-          if (
-            status >= 400 ||
-            (grpcStatus !== undefined && grpcStatus !== '0' && got['im-reason'] !== undefined)
-          )
-            ending = 'refused';
-          else if (status > 0 && ending === 'closed') ending = 'answered';
+        const look = (more: object) => {
+          got = { ...got, ...more };
         };
         stream
           .on('response', look)
           .on('trailers', look)
           .on('error', () => {})
-          .resume();
+          .on('data', (part: Buffer) => {
+            if (reply.length < 4096) reply += part.toString('latin1');
+          });
         stream.once('close', () => {
           clearTimeout(timer);
-          resolve(ending);
+          resolve(isHung ? 'hung' : streamEndingOf(got, reply));
         });
         if (body !== undefined) stream.write(body);
         if (!staysOpen) stream.end();
@@ -93,4 +95,11 @@ export function createStreams({ host, port }: Target) {
     },
     close: () => session?.destroy(),
   };
+}
+
+function streamEndingOf(headers: Readonly<Record<string, unknown>>, body: string): Ending {
+  const status = Number(headers[':status'] ?? 0);
+  if (status === 0) return 'closed';
+  const isRefusal = status >= 400 || Number(headers['grpc-status'] ?? 0) > 0;
+  return isRefusal && reasonOf(headers, body) !== undefined ? 'refused' : 'answered';
 }

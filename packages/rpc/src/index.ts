@@ -59,7 +59,7 @@ export { toMeshError } from './mesh-errors.ts';
 export { MESH_NAME, type MeshTls, meshTlsDoc, openMeshTls } from './mesh-tls.ts';
 export * from './metadata.ts';
 export { reflectionRoutes } from './reflection.ts';
-export { challengeHeaders, dropRest, refuseCall, retryHeaders } from './refuse-call.ts';
+export { challengeHeaders, closesConnection, dropRest, refuseCall, retryHeaders } from './refuse-call.ts';
 export {
   createRpcHandler,
   type RpcHandler,

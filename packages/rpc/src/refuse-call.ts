@@ -13,6 +13,8 @@ import { IM_REASON, REQUEST_ID_HEADER } from './metadata.ts';
 
 /** How long a client that is refused may go on sending before its connection, or its stream, is cut. */
 const lingerMs = 2000;
+/** A body of at most that is read and dropped after a refusal, and the connection stays. */
+const maxReadBytes = 64 * 1024;
 const endStreamFlag = 2;
 
 /** The refusal, with im-reason and x-request-id beside it; what the client still sends is dropped. */
@@ -29,12 +31,21 @@ export function refuseCall(
     ...headers,
     [IM_REASON]: error.reason,
     [REQUEST_ID_HEADER]: requestId,
-    ...(isHttp1 && !request.complete && { connection: 'close' }),
+    ...(closesConnection(request) && { connection: 'close' }),
   });
   // Both kinds of response have end(bytes); Connect's type of them leaves it out.
   (response as ServerResponse).end(body);
   if (!request.complete) dropRest(request as IncomingMessage, isHttp1 ? request.socket : response);
 }
+
+/** Whether a refusal ends the connection: over HTTP/1 more of the request is to come than is worth reading, or can be read. */
+export function closesConnection(request: RefusedRequest): boolean {
+  if (request.httpVersionMajor !== 1 || request.complete) return false;
+  const { 'transfer-encoding': coding, 'content-length': length = 0 } = request.headers;
+  return request.destroyed || coding !== undefined || !(Number(length) <= maxReadBytes);
+}
+
+type RefusedRequest = Pick<NodeServerRequest, 'httpVersionMajor' | 'complete' | 'destroyed' | 'headers'>;
 
 interface Refusal {
   readonly status: number;
@@ -91,7 +102,7 @@ interface Cuttable {
 
 /** Drops what still comes; a client that reads its answer only after sending gets a while for that. */
 export function dropRest(
-  request: { resume(): unknown },
+  request: { resume(): unknown; once(event: 'close', listener: () => void): unknown },
   connection: Cuttable,
   withinMs: number = lingerMs,
 ): void {
@@ -99,5 +110,7 @@ export function dropRest(
   request.resume();
   const timer = setTimeout(() => connection.destroy(), withinMs);
   timer.unref();
-  connection.once('close', () => clearTimeout(timer));
+  const stop = () => clearTimeout(timer);
+  connection.once('close', stop);
+  request.once('close', stop);
 }

@@ -30,13 +30,13 @@ const refusals: Readonly<Record<string, Refusal>> = {
   },
 };
 
-/** Writes the refusal and closes; only closes where a reply is under way, or nobody listens. */
+/** Writes the refusal and closes; only closes where the request has its reply, or nobody listens. */
 export function refuseBadHttp(
   error: Error & { readonly code?: string },
   socket: Socket,
-  isReplying: boolean,
+  hasReply: boolean,
 ): void {
-  if (isReplying || !socket.writable || error.code === 'ECONNRESET') {
+  if (hasReply || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }

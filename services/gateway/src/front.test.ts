@@ -68,6 +68,14 @@ describe('startFront', () => {
     );
   });
 
+  it('answers a request once, even if the rest of it comes late or never', async () => {
+    const { port } = await start(hello);
+    const late = await exchange(port, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc');
+    expect(late.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+    const next = await exchange(port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\nGARBAGE\r\n\r\n');
+    expect(next.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+  });
+
   it('answers 400 to what throws in the handler, and lives on', async () => {
     const { port } = await start((request, response) => {
       if (request.url === '/throw') throw new Error('no authority');

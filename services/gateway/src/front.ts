@@ -158,6 +158,7 @@ function createHttp1(
   { limits, bodyTimeoutMs }: Pick<FrontOptions, 'limits' | 'bodyTimeoutMs'>,
   onRequest: FrontOptions['handle'],
 ): http.Server {
+  /** The latest of each connection. */
   const responses = new WeakMap<Socket, http.ServerResponse>();
   const http1 = http.createServer(
     {
@@ -169,14 +170,16 @@ function createHttp1(
     },
     (request, response) => {
       responses.set(request.socket, response);
-      response.once('close', () => responses.delete(request.socket));
       onRequest(request, response);
     },
   );
   http1.on('clientError', (error, socket) => {
     // The sockets of this server are net's.
     const connection = socket as Socket;
-    refuseBadHttp(error, connection, responses.get(connection)?.headersSent === true);
+    const last = responses.get(connection);
+    // A reply is under way, or was made before all of its request had come: another would be taken for the next one's.
+    const hasReply = last?.headersSent === true && !(last.writableFinished && last.req.complete);
+    refuseBadHttp(error, connection, hasReply);
   });
   // Its connections come from elsewhere, so it never listens; this is what starts its timeouts.
   http1.emit('listening');

@@ -90,6 +90,22 @@ describe('createSniffingServer', () => {
     await Promise.all([once(silent, 'close'), once(half, 'close')]);
   });
 
+  it('does not blame a client for the time in which the server itself stood still', async () => {
+    const port = await start({ timeoutMs: 50 });
+    const socket = connect(port, '127.0.0.1');
+    open.push(() => socket.destroy());
+    await once(socket, 'connect');
+    // The server has it, too, and has begun to wait.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    // From its check phase, an event loop goes on to timers and reads sockets after them.
+    await new Promise((resolve) => setImmediate(resolve));
+    const endMs = performance.now() + 100;
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    while (performance.now() < endMs);
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toContain('HTTP/1.1 200');
+  });
+
   it('closes connections over the limit', async () => {
     const port = await start({ maxConnections: 1 });
     const first = connect(port, '127.0.0.1').on('error', () => {});

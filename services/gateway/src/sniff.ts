@@ -48,7 +48,9 @@ export function createSniffingServer({
   const server = createListener((socket) => {
     let head: Buffer = Buffer.alloc(0);
     undecided.add(socket);
-    const timer = setTimeout(() => socket.destroy(), timeoutMs);
+    // If this process was the one that stalled, the bytes lie unread in the socket: read once before judging.
+    const judge = () => setImmediate(() => setImmediate(() => undecided.has(socket) && socket.destroy()));
+    const timer = setTimeout(judge, timeoutMs);
     const stop = () => {
       clearTimeout(timer);
       undecided.delete(socket);

@@ -2,8 +2,10 @@
 /** Every way into the gateway asks for a key, and each key sees what is its own. Real sockets, a stand-in for the mesh. */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
   BalancerService,
@@ -187,6 +189,16 @@ it('refuses a call by Connect GET as any other', async () => {
   const url = `${base}/imagemesh.v1.ImageService/GetImage?connect=v1&encoding=json&message=${message}`;
   expect((await fetch(url)).status).toBe(401);
   expect((await fetch(url, { headers: { 'x-api-key': keys.alice ?? '' } })).status).toBe(404);
+});
+
+it('keeps the connection of a call that it refuses, where all of that has come', async () => {
+  const small = (path: string, type: string) =>
+    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: 2\r\n\r\n{}`;
+  const socket = connect(Number(gateway.address.split(':')[1]), '127.0.0.1');
+  socket.end(
+    small(transform, 'application/json') + small('/resize', 'application/json') + small('/upload', 'x/y'),
+  );
+  expect((await text(socket)).match(/HTTP\/1.1 401/g)).toHaveLength(3);
 });
 
 it('reads nothing of the body of a call that it refuses', async () => {

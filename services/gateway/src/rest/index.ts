@@ -4,6 +4,7 @@
 import { childOf, type Logger, type Metrics, newTrace, parseTraceparent } from '@imagemesh/observe';
 import {
   type CallSignal,
+  closesConnection,
   createCallSignal,
   deadlineIn,
   dropRest,
@@ -169,8 +170,7 @@ function refuse(
     response.destroy();
     return;
   }
-  const isHttp1 = request.httpVersionMajor === 1;
-  if (!request.complete && isHttp1) response.setHeader('connection', 'close');
+  if (closesConnection(request)) response.setHeader('connection', 'close');
   if (error.reason === 'METHOD_NOT_ALLOWED') {
     response.setHeader(
       'allow',

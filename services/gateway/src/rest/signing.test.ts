@@ -42,8 +42,24 @@ describe('a signature', () => {
         expect.objectContaining({ reason: 'SIGNATURE_INVALID' }),
       );
     }
-    // The last digit of base64url has bits to spare; only the one that was signed counts for a cache, all are the same path.
     expect(check(signature, rest).owner).toBe('alice');
+  });
+
+  it('is written in one way: the bits to spare of its last digit are 0', () => {
+    const signature = signPath(old, rest);
+    const mac = Buffer.from(signature.slice(-43), 'base64url');
+    const same = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']
+      .map((last) => signature.slice(0, -1) + last)
+      .filter((other) => Buffer.from(other.slice(-43), 'base64url').equals(mac));
+    expect(same).toHaveLength(4);
+    const good = same.filter((other) => {
+      try {
+        return check(other, rest).owner === 'alice';
+      } catch {
+        return false;
+      }
+    });
+    expect(good).toEqual([signature]);
   });
 
   it('is the same elsewhere: HMAC-SHA256 of key, expiry and path', () => {
