@@ -22,8 +22,6 @@ interface ChartProps {
   readonly spanSeconds: number;
 }
 
-const height = 132;
-
 export function Chart({ title, times, lines, format, version, spanSeconds }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
@@ -39,9 +37,11 @@ export function Chart({ title, times, lines, format, version, spanSeconds }: Cha
       target,
     );
     plot.current = made;
-    const observer = new ResizeObserver(() => made.setSize({ width: target.clientWidth, height }));
+    const observer = new ResizeObserver(() => made.setSize(sizeOf(target)));
     observer.observe(target);
+    const unwatch = watchTheme(() => made.redraw(false, true));
     return () => {
+      unwatch();
       observer.disconnect();
       made.destroy();
       plot.current = undefined;
@@ -61,7 +61,12 @@ export function Chart({ title, times, lines, format, version, spanSeconds }: Cha
   return (
     <figure class="chart">
       <figcaption>{title}</figcaption>
-      <div ref={box} role="img" aria-label={`${title}, now: ${now.join(', ') || 'nothing yet'}`} />
+      <div
+        ref={box}
+        class="plot"
+        role="img"
+        aria-label={`${title}, now: ${now.join(', ') || 'nothing yet'}`}
+      />
     </figure>
   );
 }
@@ -73,15 +78,15 @@ function optionsOf(
   spanSeconds: number,
 ): uPlot.Options {
   const css = (name: string) => getComputedStyle(target).getPropertyValue(name).trim();
+  const textPx = Number.parseFloat(css('--small')) || 12;
   const axis = {
     stroke: () => css('--soft'),
     grid: { stroke: () => css('--line'), width: 1 },
     ticks: { show: false },
-    font: '11px system-ui, sans-serif',
+    font: `${textPx - 1}px system-ui, sans-serif`,
   };
   return {
-    width: Math.max(100, target.clientWidth),
-    height,
+    ...sizeOf(target),
     padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { points: { size: 5 }, y: false },
@@ -90,8 +95,8 @@ function optionsOf(
       y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, 1) * 1.1] },
     },
     axes: [
-      { ...axis, size: 24, incrs: [10, 30, 60], values: (_self, splits) => splits.map(agoText) },
-      { ...axis, size: 52, values: (_self, splits) => splits.map(format) },
+      { ...axis, size: 2 * textPx, incrs: [10, 30, 60], values: (_self, splits) => splits.map(agoText) },
+      { ...axis, size: 4.5 * textPx, values: (_self, splits) => splits.map(format) },
     ],
     series: [
       {},
@@ -104,6 +109,23 @@ function optionsOf(
       })),
     ],
   };
+}
+
+/** Colours are drawn, and so must be again with another theme: the system's, or the one chosen here. */
+function watchTheme(onChange: () => void): () => void {
+  const system = window.matchMedia('(prefers-color-scheme: dark)');
+  const chosen = new MutationObserver(onChange);
+  system.addEventListener('change', onChange);
+  chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+  return () => {
+    system.removeEventListener('change', onChange);
+    chosen.disconnect();
+  };
+}
+
+/** The style sheet gives it. */
+function sizeOf({ clientWidth, clientHeight }: HTMLElement): { width: number; height: number } {
+  return { width: Math.max(100, clientWidth), height: Math.max(60, clientHeight) };
 }
 
 /** Seconds from now, negative. */

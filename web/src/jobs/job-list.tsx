@@ -1,5 +1,6 @@
 /** The jobs, by state. */
 import { JobState } from '@imagemesh/api';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Clients } from '../mesh/clients.ts';
 import { JobRow } from './job-row.tsx';
@@ -14,7 +15,15 @@ const filters = {
 
 type Filter = keyof typeof filters;
 
-export function JobList({ board, clients, hasKey }: { board: JobsBoard; clients: Clients; hasKey: boolean }) {
+interface JobListProps {
+  readonly board: JobsBoard;
+  readonly clients: Clients;
+  readonly hasKey: boolean;
+  /** Shown where there are no jobs at all. */
+  readonly invitation: ComponentChildren;
+}
+
+export function JobList({ board, clients, hasKey, invitation }: JobListProps) {
   const [filter, setFilter] = useState<Filter>('all');
   const nowMs = useNow();
   const jobs = board.jobs.value;
@@ -46,13 +55,10 @@ export function JobList({ board, clients, hasKey }: { board: JobsBoard; clients:
           ))}
         </fieldset>
       </div>
-      {shown.length === 0 && list.kind !== 'failed' && (
-        <p class="empty">
-          {list.kind === 'loading'
-            ? 'Asking for the jobs…'
-            : jobs.length === 0
-              ? 'No jobs yet. Drop some images to make the first.'
-              : 'None of the jobs is in this state.'}
+      {jobs.length === 0 && list.kind === 'ready' && invitation}
+      {shown.length === 0 && (jobs.length > 0 || list.kind === 'loading') && (
+        <p class="empty" role="status">
+          {list.kind === 'loading' ? 'Asking for the jobs…' : 'None of the jobs is in this state.'}
         </p>
       )}
       <ul class="job-list">

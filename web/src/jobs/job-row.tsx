@@ -37,6 +37,8 @@ export function JobRow({ job, clients, hasKey, nowMs, onCancel, onRetry }: JobRo
         <span class="badge" data-tone={tone}>
           {stateName}
         </span>
+      </div>
+      <div class="job-line">
         <span class="soft">{timeText(job, nowMs)}</span>
         {isOpen && (
           <button type="button" class="button small" aria-label={`Cancel ${name}`} onClick={act(onCancel)}>

@@ -3,10 +3,12 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Clients } from '../mesh/clients.ts';
 import { EMPTY_PIPELINE, toOperations } from '../playground/pipeline.ts';
 import type { PlaygroundState } from '../playground/playground-state.ts';
+import type { SourceStore } from '../playground/source.ts';
 import { href } from '../shell/route.ts';
 import { FailureNote } from '../ui/failure-note.tsx';
 import { FilePicker } from '../ui/file-picker.tsx';
 import { nameText } from '../ui/format.ts';
+import { Icon } from '../ui/icon.tsx';
 import { useFileDrop } from '../ui/use-file-drop.ts';
 import { BatchList } from './batch-list.tsx';
 import { JobList } from './job-list.tsx';
@@ -85,12 +87,43 @@ export function JobsView({ board, clients, playground }: JobsViewProps) {
       <section class="job-column" aria-labelledby="jobs-title">
         <BatchList batch={board.batch} />
         {board.list.value.kind === 'failed' && <FailureNote failure={board.list.value.failure} />}
-        <JobList board={board} clients={clients} hasKey={playground.hasKey.value} />
+        <JobList
+          board={board}
+          clients={clients}
+          hasKey={playground.hasKey.value}
+          invitation={<Invitation source={playground.source} onFiles={onFiles} />}
+        />
       </section>
       {isOver && (
         <div class="drop" aria-hidden="true">
           Drop the images
         </div>
+      )}
+    </div>
+  );
+}
+
+/** Begins with the image that the playground has. */
+function Invitation({ source, onFiles }: { source: SourceStore; onFiles: (files: readonly File[]) => void }) {
+  const { value: state } = source.state;
+  return (
+    <div class="invitation">
+      <Icon name="image" />
+      <p>
+        <strong>No jobs yet</strong>
+      </p>
+      <p class="soft">A job makes every variant of an image, in the background, and keeps the results.</p>
+      {state.kind === 'ready' && (
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            const { bytes, name, type } = state.source;
+            onFiles([new File([bytes], name, { type })]);
+          }}
+        >
+          Try it with {state.source.name}
+        </button>
       )}
     </div>
   );

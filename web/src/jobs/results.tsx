@@ -9,7 +9,7 @@ import { StoredImageLink } from '../ui/stored-image-link.tsx';
 export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; hasKey: boolean }) {
   return (
     <ul class="results">
-      {job.results.map(({ name, image }) => {
+      {inOrder(job).map(({ name, image }) => {
         if (image?.info === undefined) return null;
         const { id, info } = image;
         return (
@@ -25,8 +25,10 @@ export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; 
               </span>
               <span class="ellipsis">{name}</span>
               <span class="soft">
-                {formatNames(info.format).name} · {info.width} × {info.height} ·{' '}
-                {bytesText(Number(info.sizeBytes))}
+                {info.width} × {info.height}
+              </span>
+              <span class="soft">
+                {formatNames(info.format).name} · {bytesText(Number(info.sizeBytes))}
               </span>
             </StoredImageLink>
           </li>
@@ -34,4 +36,11 @@ export function Results({ job, clients, hasKey }: { job: Job; clients: Clients; 
       })}
     </ul>
   );
+}
+
+/** As the variants were asked for; they come as they are ready. */
+function inOrder({ variants, results }: Job): Job['results'] {
+  const places = new Map(variants.map(({ name }, at) => [name, at]));
+  const placeOf = (name: string) => places.get(name) ?? variants.length;
+  return results.toSorted((a, b) => placeOf(a.name) - placeOf(b.name));
 }

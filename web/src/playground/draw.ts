@@ -6,8 +6,8 @@ export interface Drawn {
   readonly box: Box;
 }
 
-/** From here on pixels are drawn as squares: device pixels a pixel of the picture. */
-const squaresFrom = 2;
+/** From here on pixels are drawn as squares: CSS pixels a pixel of the picture. More than a picture has that fits. */
+const squaresFrom = 3;
 
 /** The original shows left of splitX, the result right of it. */
 export function draw(
@@ -40,7 +40,7 @@ function drawWithin(
     context.fillStyle = checks;
     context.fillRect(box.x, box.y, box.width, box.height);
   }
-  context.imageSmoothingEnabled = box.width / picture.width < squaresFrom;
+  context.imageSmoothingEnabled = box.width / picture.width < squaresFrom * window.devicePixelRatio;
   context.imageSmoothingQuality = 'high';
   context.drawImage(picture, box.x, box.y, box.width, box.height);
   context.restore();

@@ -36,7 +36,7 @@ export function OutputPanel({ playground, parameters }: OutputPanelProps) {
       <h2 id="output-title">Output</h2>
       <div class="card parameters">
         {format && (
-          <fieldset class="segments">
+          <fieldset class="segments formats">
             <legend class="visually-hidden">Format</legend>
             {['', ...format.values].map((choice) => (
               <label key={choice} title={choice === '' ? format.options?.summary : undefined}>

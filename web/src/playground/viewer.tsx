@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { CompareHandle } from './compare-handle.tsx';
 import { draw } from './draw.ts';
 import { useCamera } from './use-camera.ts';
-import { fitScale, originalBox, resultBox, type Size } from './viewport.ts';
+import { fitScale, mostScaleAtFit, originalBox, resultBox, type Size } from './viewport.ts';
 import { ZoomBar } from './zoom-bar.tsx';
 
 interface ViewerProps {
@@ -18,8 +18,7 @@ export function Viewer({ original, result, isRunning }: ViewerProps) {
   const view = useDeviceSize(frame);
   const [split, setSplit] = useState(0.5);
   const main = result ?? original;
-  // A picture at fit is never drawn larger than one of its pixels a CSS pixel.
-  const mostAtFit = window.devicePixelRatio;
+  const mostAtFit = mostScaleAtFit(view, window.devicePixelRatio);
   const fit = main === undefined ? 1 : fitScale(main, view, mostAtFit);
   const { camera, setCamera, handlers } = useCamera(fit);
 

@@ -22,6 +22,14 @@ export const FITTED: Camera = { zoom: undefined, x: 0, y: 0 };
 export const MIN_ZOOM = 1 / 64;
 export const MAX_ZOOM = 64;
 
+/**
+ * The most device pixels a pixel of a picture that fits: one CSS pixel, and in a very wide viewer, on a screen of 4K, up to 2.5.
+ * `ratio`: device pixels a CSS pixel.
+ */
+export function mostScaleAtFit(view: Size, ratio: number): number {
+  return ratio * Math.min(2.5, Math.max(1, Math.floor(view.width / ratio / 700) / 2));
+}
+
 /** The scale at which it just fits; small pictures are not made larger than `most`. */
 export function fitScale(picture: Size, view: Size, most: number): number {
   return Math.min(most, view.width / picture.width, view.height / picture.height);

@@ -12,7 +12,7 @@ export function FailureNote({ failure, onRetry }: { failure: Failure; onRetry?: 
           <strong class="mono">{failure.reason}</strong>{' '}
           {isUnserved ? 'This gateway does not serve the call.' : failure.message}
         </p>
-        {failure.violations.map((violation) => (
+        {failure.violations.filter(isNews(failure.message)).map((violation) => (
           <p key={violation} class="soft">
             {violation}
           </p>
@@ -25,4 +25,10 @@ export function FailureNote({ failure, onRetry }: { failure: Failure; onRetry?: 
       )}
     </div>
   );
+}
+
+/** Where a single field is wrong, the message says just that. */
+function isNews(message: string): (violation: string) => boolean {
+  const words = (text: string) => text.replace(/[:\s]+/g, ' ');
+  return (violation) => !words(message).includes(words(violation));
 }

@@ -12,6 +12,7 @@ export function bytesText(bytes: number): string {
 
 /** "340 ms", "2.4 s", "3 min". */
 export function durationText(ms: number): string {
+  if (ms === 0) return '0 ms';
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
