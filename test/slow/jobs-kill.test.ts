@@ -1,6 +1,7 @@
+// Longer than most: what is killed, and what is looked at then, is one mesh.
 /** Jobs while everything that works on them is killed in turn. */
 import { createHash, randomUUID } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
@@ -15,11 +16,19 @@ import {
   type OperationSchema,
   ReplicaState,
 } from '@imagemesh/api';
-import { createGrpcClient, fromStatus, type GrpcClient } from '@imagemesh/rpc';
+import { NATS_CALL_TIMEOUT_MS } from '@imagemesh/events';
+import {
+  createGrpcClient,
+  createSessionPool,
+  fromStatus,
+  type GrpcClient,
+  type SessionPool,
+} from '@imagemesh/rpc';
 import { decode, photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
 import { connect } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { errorOf } from '../mesh/calls.ts';
+import { errorOf, uploadImage } from '../mesh/calls.ts';
+import { straysIn } from './store-tree.ts';
 
 const jobCount = 200;
 
@@ -30,11 +39,19 @@ let safe: GrpcClient<typeof JobService>;
 let images: GrpcClient<typeof ImageService>;
 let fleet: GrpcClient<typeof BalancerService>;
 let photo: Buffer;
+let pool: SessionPool;
 
 beforeAll(async () => {
-  mesh = await startMesh({ gateways: 2, replicas: { resize: 2, filter: 1 }, nats: true });
+  mesh = await startMesh({
+    gateways: 2,
+    replicas: { resize: 2, filter: 1 },
+    nats: true,
+    // What the killed leave behind goes soon; no write of this test takes as long.
+    env: { TEMPORARY_TTL_MS: '20000', SWEEP_INTERVAL_MS: '2000' },
+  });
   const [first = '', second = ''] = mesh.gatewayAddresses;
   jobs = createGrpcClient(JobService, first);
+  pool = createSessionPool(first);
   safe = createGrpcClient(JobService, second);
   images = createGrpcClient(ImageService, second);
   fleet = createGrpcClient(BalancerService, second);
@@ -43,6 +60,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const client of [jobs, safe, images, fleet]) client?.close();
+  await pool?.close();
   await mesh?.stop();
 });
 
@@ -130,6 +148,25 @@ async function bytesOf(imageId: string): Promise<Buffer> {
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
+/** Uploads half an image through the gateway that is killed next; the file that it is in by then. */
+async function beginUpload(): Promise<string> {
+  const incoming = join(mesh.dataDir, 'store', 'incoming');
+  const halfBytes = Math.floor(photo.length / 2);
+  async function* half() {
+    yield photo.subarray(0, halfBytes);
+    await new Promise(() => {});
+  }
+  uploadImage(pool, {}, half()).catch(() => {});
+  let path = '';
+  await until(async () => {
+    const paths = (await readdir(incoming)).map((name) => join(incoming, name));
+    const sizes = await Promise.all(paths.map((each) => stat(each).then(({ size }) => size)));
+    path = paths[sizes.indexOf(halfBytes)] ?? '';
+    return path !== '';
+  });
+  return path;
+}
+
 it('200 jobs end once each with the right result, while a gateway, a replica, the balancer and NATS are killed', async () => {
   const ids = await Promise.all(
     Array.from({ length: jobCount }, (_, at) =>
@@ -144,7 +181,9 @@ it('200 jobs end once each with the right result, while a gateway, a replica, th
   expect(new Set(ids).size).toBe(jobCount);
 
   await ended('kill', 20);
+  const halfWritten = await beginUpload();
   await mesh.kill('gateway');
+  expect((await stat(halfWritten)).size).toBeGreaterThan(0);
   await ended('kill', 50);
   await mesh.restart('gateway');
   await mesh.kill('resize-1');
@@ -177,13 +216,6 @@ it('200 jobs end once each with the right result, while a gateway, a replica, th
   expect([...events].toSorted()).toEqual(ids.map((id) => [`completed ${id}`, 1]).toSorted());
 });
 
-it('what lies in the store after that is whole', async () => {
-  const root = join(mesh.dataDir, 'store', 'images');
-  const names = (await readdir(root, { recursive: true })).filter((name) => /[0-9a-f]{64}$/.test(name));
-  expect(names.length).toBeGreaterThanOrEqual(jobCount);
-  for (const name of names) expect(name.endsWith(sha256(await readFile(join(root, name))))).toBe(true);
-});
-
 it('without NATS a new job is UNAVAILABLE at once, calls go on, and running jobs settle in the same attempt', async () => {
   const ids = await Promise.all(
     Array.from({ length: 8 }, (_, at) =>
@@ -205,7 +237,9 @@ it('without NATS a new job is UNAVAILABLE at once, calls go on, and running jobs
   const error = await errorOf(safe.createJob({ source: source(), variants: [{}] }));
   expect([error.code, error.reason]).toEqual(['unavailable', 'NATS_UNAVAILABLE']);
   expect(error.retryAfterMs).toBeGreaterThan(0);
-  expect(Date.now() - beganMs).toBeLessThan(4000);
+  // The first exchange with NATS ends it, within its bound; what else the call does is short.
+  expect(NATS_CALL_TIMEOUT_MS).toBeLessThanOrEqual(1500);
+  expect(Date.now() - beganMs).toBeLessThan(2000);
   expect((await images.transform({ source: source(), operations: operationsOf(1) })).info?.width).toBe(301);
   await mesh.nats?.restart();
   await ended('settle', ids.length);
@@ -262,4 +296,11 @@ it('a job whose replica dies again and again ends POISONED, once and for all, an
   expect(job?.state).toBe(JobState.FAILED);
   expect(job?.error && fromStatus(job.error).reason).toBe('POISONED');
   expect((await persistently(finalEvents)).get(`failed ${poison}`)).toBe(1);
+});
+
+it('after all that nothing half-written is left in the data folder, and what the killed left behind is swept', async () => {
+  expect(await readdir(mesh.dataDir)).toEqual(['store']);
+  const root = join(mesh.dataDir, 'store');
+  expect((await readdir(join(root, 'images'), { recursive: true })).length).toBeGreaterThan(jobCount);
+  await expect.poll(() => straysIn(root), { timeout: 60_000, interval: 1000 }).toEqual([]);
 });

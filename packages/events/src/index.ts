@@ -27,6 +27,12 @@ export {
 } from './job-queue.ts';
 export { consumerOf, JOB_STREAM, PRIORITIES, type Priority } from './job-subjects.ts';
 export type { NatsAuth } from './nats-auth.ts';
-export { connectNats, type Make, type NatsLink, type NatsLinkOptions } from './nats-link.ts';
+export {
+  connectNats,
+  type Make,
+  NATS_CALL_TIMEOUT_MS,
+  type NatsLink,
+  type NatsLinkOptions,
+} from './nats-link.ts';
 export { createRunCheck, type RunCheck } from './run-check.ts';
 export { createWebhookQueue, type WebhookDelivery, type WebhookQueue } from './webhook-queue.ts';

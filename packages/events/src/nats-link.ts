@@ -38,6 +38,7 @@ export interface NatsLink {
   /**
    * Runs one short exchange. NATS_UNAVAILABLE if there is no connection within 500 ms, or no answer within another
    * 1 s, or the connection is lost meanwhile. Where a stream is missing, all that is kept is made and it runs again.
+   * All of it ends within NATS_CALL_TIMEOUT_MS.
    */
   call<Result>(run: (connection: NatsConnection) => Promise<Result>): Promise<Result>;
   /** The connection, once it is up; rejects with the signal's reason. */
@@ -52,6 +53,8 @@ const connectTimeoutMs = 1000;
 const reconnectWaitMs = 250;
 const readyWaitMs = 500;
 const answerWaitMs = 1000;
+/** The longest that one exchange takes, whatever NATS does: what a caller waits to hear that it is away. */
+export const NATS_CALL_TIMEOUT_MS = readyWaitMs + answerWaitMs;
 const closeWaitMs = 500;
 
 /** ConfigError for a URL that is none; never for a server that cannot be reached. */
@@ -137,9 +140,10 @@ export function connectNats({ url, auth, name, log, replicas = 1 }: NatsLinkOpti
     });
   }
 
-  async function connectionSoon(): Promise<NatsConnection> {
+  async function connectionSoon(endMs: number): Promise<NatsConnection> {
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(unavailable()), readyWaitMs);
+    const waitMs = Math.min(readyWaitMs, endMs - performance.now());
+    const timer = setTimeout(() => patience.abort(unavailable()), waitMs);
     try {
       return await ready(closing.signal.aborted ? AbortSignal.abort(unavailable()) : patience.signal);
     } finally {
@@ -148,14 +152,15 @@ export function connectNats({ url, auth, name, log, replicas = 1 }: NatsLinkOpti
   }
 
   async function call<Result>(run: (connection: NatsConnection) => Promise<Result>): Promise<Result> {
+    const endMs = performance.now() + NATS_CALL_TIMEOUT_MS;
     try {
-      const connection = await connectionSoon();
+      const connection = await connectionSoon(endMs);
       try {
-        return await answered(connection, run);
+        return await answered(connection, run, endMs);
       } catch (error) {
         if (!isMissing(error)) throw error;
         void remake();
-        return await answered(await connectionSoon(), run);
+        return await answered(await connectionSoon(endMs), run, endMs);
       }
     } catch (error) {
       throw toMeshNatsError(error);
@@ -166,9 +171,11 @@ export function connectNats({ url, auth, name, log, replicas = 1 }: NatsLinkOpti
   function answered<Result>(
     connection: NatsConnection,
     run: (connection: NatsConnection) => Promise<Result>,
+    endMs: number,
   ): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      const timer = setTimeout(() => end(() => reject(unavailable())), answerWaitMs);
+      const waitMs = Math.min(answerWaitMs, endMs - performance.now());
+      const timer = setTimeout(() => end(() => reject(unavailable())), waitMs);
       const lose = () => end(() => reject(unavailable()));
       const end = (settle: () => void) => {
         clearTimeout(timer);
