@@ -69,6 +69,27 @@ test('pages are newest first, each job once, also when a gateway with a late clo
   expect(index.page(all('eve'), undefined, 10)).toEqual({ jobs: [], next: undefined });
 });
 
+test('everybody’s jobs are in one list too, in the same order, and leave it with the time', () => {
+  const { index, write, make, advance, reset } = createFixture();
+  const ids = Array.from({ length: 9 }, (_, at) => {
+    advance(5);
+    return write(make(['ann', 'bob', 'eve'][at % 3] ?? '')).job.id;
+  });
+  const everybody = { owner: undefined, states: [], labels: {} };
+  const first = index.page(everybody, undefined, 5);
+  const second = index.page(everybody, first.next, 5);
+  expect([...first.jobs, ...second.jobs].map(({ id }) => id)).toEqual(ids.toReversed());
+  expect(second.next).toBeUndefined();
+  expect(index.all(everybody)).toHaveLength(9);
+  advance(jobTtlMs + 1);
+  const young = write(make('ann'));
+  expect(index.all(all('ann')).map(({ id }) => id)).not.toContain(ids[0]);
+  expect(index.all(everybody).map(({ id }) => id)).not.toContain(ids[0]);
+  expect(index.page(everybody, undefined, 1).jobs.map(({ id }) => id)).toEqual([young.job.id]);
+  reset();
+  expect(index.page(everybody, undefined, 5)).toEqual({ jobs: [], next: undefined });
+});
+
 test('states and labels filter, and a job is found by what it is now', () => {
   const { index, write, make } = createFixture();
   const first = write(make('ann', { album: 'summer', year: '25' }));

@@ -16,7 +16,8 @@ export interface IndexedJob extends JobSummary {
 }
 
 export interface JobFilter {
-  readonly owner: string;
+  /** Undefined: anybody. */
+  readonly owner: string | undefined;
   /** Empty: all. */
   readonly states: readonly JobState[];
   /** All of these; empty: any. */
@@ -64,6 +65,8 @@ export function createJobIndex(
   const open = new Map<string, IndexedJob>();
   /** Ids of each owner, oldest first. */
   const owners = new Map<string, string[]>();
+  /** Everybody's, oldest first. */
+  const everyId: string[] = [];
   /** By key of the work: the last job that finished it. */
   const works = new Map<string, string>();
   const listeners = new Map<string, Set<JobListener>>();
@@ -74,12 +77,13 @@ export function createJobIndex(
       reset() {
         revision = 0;
         for (const all of [jobs, open, owners, works]) all.clear();
+        everyId.length = 0;
       },
       change(change) {
         revision = change.revision;
         const job = toIndexed(change);
         if (job === undefined) return forget(change.key);
-        if (!jobs.has(job.id)) insert(idsOf(job.owner), job.id);
+        if (!jobs.has(job.id)) for (const ids of [idsOf(job.owner), everyId]) insert(ids, job.id);
         jobs.set(job.id, job);
         for (const key of job.done ?? []) works.set(key, job.id);
         if (isFinal(job.state)) open.delete(job.id);
@@ -112,9 +116,10 @@ export function createJobIndex(
   function forget(id: string): void {
     const { owner = '', done = [] } = jobs.get(id) ?? {};
     for (const key of done) if (works.get(key) === id) works.delete(key);
-    const ids = owners.get(owner);
-    const at = ids === undefined ? -1 : lowerBound(ids, id);
-    if (ids?.[at] === id) ids.splice(at, 1);
+    for (const ids of [owners.get(owner) ?? [], everyId]) {
+      const at = lowerBound(ids, id);
+      if (ids[at] === id) ids.splice(at, 1);
+    }
     jobs.delete(id);
     open.delete(id);
   }
@@ -127,7 +132,7 @@ export function createJobIndex(
     find: (id) => jobs.get(id),
     findWork: (key) => works.get(key),
     page(filter, before, count) {
-      const ids = owners.get(filter.owner) ?? [];
+      const ids = filter.owner === undefined ? everyId : (owners.get(filter.owner) ?? []);
       const end = before === undefined ? ids.length : lowerBound(ids, before);
       const found: IndexedJob[] = [];
       for (let at = end - 1; at >= 0; at -= 1) {
@@ -139,7 +144,7 @@ export function createJobIndex(
       return { jobs: found, next: undefined };
     },
     all: (filter) =>
-      (owners.get(filter.owner) ?? [])
+      (filter.owner === undefined ? everyId : (owners.get(filter.owner) ?? []))
         .flatMap((id) => jobs.get(id) ?? [])
         .filter((job) => matches(job, filter))
         .sort((a, b) => a.revision - b.revision),
@@ -157,7 +162,7 @@ export function createJobIndex(
 }
 
 export function matches({ owner, state, labels }: JobSummary, filter: JobFilter): boolean {
-  if (owner !== filter.owner) return false;
+  if (filter.owner !== undefined && owner !== filter.owner) return false;
   if (filter.states.length > 0 && !filter.states.includes(state)) return false;
   return Object.entries(filter.labels).every(
     ([name, value]) => Object.hasOwn(labels, name) && labels[name] === value,

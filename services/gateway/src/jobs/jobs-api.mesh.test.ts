@@ -6,6 +6,7 @@ import { JobPriority, JobState, ListJobsRequestSchema, WatchJobsRequestSchema } 
 import { fromStatus, MeshError } from '@imagemesh/rpc';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { everybody } from '../identity/caller.ts';
 import {
   call,
   createJobHarness,
@@ -111,6 +112,42 @@ test('jobs are listed newest first, in pages, by any gateway, and only to their 
   for (const change of ['cancel', 'retry'] as const)
     await expect(gateway.jobs[change](stranger, ids[0] ?? '')).rejects.toMatchObject({
       reason: 'JOB_NOT_FOUND',
+    });
+});
+
+test('an admin lists the jobs of one owner or of all, each with whose it is; others are refused', async () => {
+  const labels = { album: 'owners' };
+  const mine = await make(['a'], 'owners');
+  const theirs = await gateway.jobs.create({ ...call, owner: 'bob' }, request(['a'], '', labels));
+  const admin = { ...call, owner: 'boss', caller: { ...everybody, owner: 'boss' } };
+  const listed = async (owner: string, of: typeof call = admin, pageSize = 0) => {
+    const page = await other.jobs.list(of, create(ListJobsRequestSchema, { labels, owner, pageSize }));
+    return { ...page, jobs: page.jobs.map((job) => [job.id, job.owner]) };
+  };
+  expect((await listed('*')).jobs).toEqual([
+    [theirs.id, 'bob'],
+    [mine.id, 'anonymous'],
+  ]);
+  expect((await listed('bob')).jobs).toEqual([[theirs.id, 'bob']]);
+  expect((await listed('')).jobs).toEqual([]);
+  expect((await listed('nobody')).jobs).toEqual([]);
+
+  const { nextPageToken: pageToken } = await listed('*', admin, 1);
+  const next = (owner: string) =>
+    other.jobs.list(admin, create(ListJobsRequestSchema, { labels, owner, pageToken }));
+  expect((await next('*')).jobs.map(({ id }) => id)).toEqual([mine.id]);
+  await expect(next('bob')).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+
+  const bob = {
+    ...admin,
+    owner: 'bob',
+    caller: { ...everybody, owner: 'bob', scopes: new Set(['jobs'] as const) },
+  };
+  expect((await listed('bob', bob)).jobs).toEqual([[theirs.id, 'bob']]);
+  for (const owner of ['*', 'anonymous', 'nobody'])
+    await expect(listed(owner, bob)).rejects.toMatchObject({
+      reason: 'SCOPE_MISSING',
+      metadata: { scope: 'admin', scopes: 'jobs' },
     });
 });
 

@@ -1,4 +1,4 @@
-/** A page of the caller's jobs. */
+/** A page of the caller's jobs, or for an admin of anybody's. */
 import { createHash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
@@ -10,11 +10,14 @@ import {
 } from '@imagemesh/api';
 import { invalidField } from '@imagemesh/rpc';
 import { isUlid, type RecordStore } from '@imagemesh/store';
+import { checkAdmin } from '../identity/check-admin.ts';
 import type { JobCall } from './create-job.ts';
 import type { IndexedJob, JobFilter, JobIndex } from './job-index.ts';
 import type { JobRecord } from './record.ts';
 
 const defaultPageSize = 50;
+/** Stands for all owners. */
+const everybody = '*';
 /** Records read at once. */
 const readsAtOnce = 16;
 /** A page ends before it is more; gRPC clients refuse 4 MiB. */
@@ -25,13 +28,16 @@ export interface ListParts {
   readonly records: Pick<RecordStore<JobRecord>, 'get'>;
 }
 
-/** Sees every job that was created, anywhere, before it was called. INVALID_REQUEST for a token of another list. */
+/**
+ * Sees every job that was created, anywhere, before it was called. INVALID_REQUEST for a token of another list,
+ * SCOPE_MISSING for an owner that is not the caller's to ask for.
+ */
 export async function listJobs(
   { index, records }: ListParts,
-  { owner }: JobCall,
-  { pageSize, pageToken, states, labels }: ListJobsRequest,
+  call: JobCall,
+  { pageSize, pageToken, states, labels, owner }: ListJobsRequest,
 ): Promise<ListJobsResponse> {
-  const filter = { owner, states, labels };
+  const filter = { owner: ownerFor(call, owner), states, labels };
   const before = pageToken === '' ? undefined : readToken(pageToken, filter);
   await index.caughtUp();
   const page = index.page(filter, before, pageSize || defaultPageSize);
@@ -42,6 +48,13 @@ export async function listJobs(
     jobs: jobs.filter(({ state }) => states.length === 0 || states.includes(state)),
     nextPageToken: next === undefined ? '' : writeToken(next, filter),
   });
+}
+
+/** Undefined: everybody. */
+function ownerFor({ owner, caller }: JobCall, wanted: string): string | undefined {
+  if (wanted === '' || wanted === owner) return owner;
+  checkAdmin(caller, 'lists the jobs of others');
+  return wanted === everybody ? undefined : wanted;
 }
 
 /** The jobs, or as many of the first of them as a page may hold. */
@@ -72,11 +85,14 @@ function writeToken(before: string, filter: JobFilter): string {
 function readToken(token: string, filter: JobFilter): string {
   const [before = '', digest] = Buffer.from(token, 'base64url').toString().split('.');
   if (!isUlid(before) || digest !== digestOf(filter))
-    throw invalidField('page_token', 'must be the next_page_token of a page with the same states and labels');
+    throw invalidField(
+      'page_token',
+      'must be the next_page_token of a page with the same states, labels and owner',
+    );
   return before;
 }
 
 function digestOf({ owner, states, labels }: JobFilter): string {
-  const canonical = JSON.stringify([owner, [...states].sort(), Object.entries(labels).sort()]);
+  const canonical = JSON.stringify([owner ?? everybody, [...states].sort(), Object.entries(labels).sort()]);
   return createHash('sha256').update(canonical).digest('base64url').slice(0, 16);
 }

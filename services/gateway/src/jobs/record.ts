@@ -81,7 +81,8 @@ const jobCodec: Codec<JobRecord> = {
     return {
       ...value,
       source: fromJson(ImageSchema, value.source, lenient),
-      job: fromJson(JobSchema, value.job, lenient),
+      // Older records have it beside the job alone.
+      job: Object.assign(fromJson(JobSchema, value.job, lenient), { owner: value.owner }),
     };
   },
 };

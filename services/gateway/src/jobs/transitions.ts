@@ -45,6 +45,7 @@ export interface NewJob {
 export function newRecord(from: NewJob): JobRecord {
   const job = create(JobSchema, {
     id: from.id,
+    owner: from.owner,
     state: JobState.QUEUED,
     sourceImageId: from.source.id,
     variants: [...from.variants],
