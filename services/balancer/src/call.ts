@@ -33,6 +33,8 @@ const deadlineSlackMs = 250;
 
 /** From the second on a call ran alone when its replica died, and one such death may be chance. */
 const poisonousDeaths = 3;
+/** Tries on replicas that died with the call already, which count neither as deaths nor as tries. */
+const maxEchoes = 10;
 
 /** On one replica. */
 interface Run {
@@ -69,6 +71,8 @@ export class ProxiedCall implements HostedCall {
   #isHedged = false;
   /** Replicas that died while they ran it; after the first it runs alone. */
   #deaths: number;
+  readonly #diedOn = new Set<object>();
+  #echoes = 0;
   readonly #erroredOn = new Set<Replica>();
   #queueMs = 0;
   #bytesDown = 0;
@@ -275,11 +279,12 @@ export class ProxiedCall implements HostedCall {
     otherRuns: ReadonlySet<Run>,
   ): void {
     if (failure !== 'busy') {
-      this.#failedAttempts++;
+      if (!this.#isEcho(failure, replica)) this.#failedAttempts++;
       this.excluded.add(replica.key);
     }
     if (failure === 'died') {
-      this.#deaths++;
+      if (!this.#diedOn.has(lifeOf(replica))) this.#deaths++;
+      this.#diedOn.add(lifeOf(replica));
       this.#host.onDied(replica);
     }
     if (failure === 'errored') this.#erroredOn.add(replica);
@@ -315,6 +320,13 @@ export class ProxiedCall implements HostedCall {
     this.#finish(error);
     endWith(this.#caller, error);
     this.#body.release();
+  }
+
+  /** A process that is being killed may take connections for some ms more: what is tried there is the same death. */
+  #isEcho(failure: Failure, replica: Replica): boolean {
+    if (failure !== 'died' || !this.#diedOn.has(lifeOf(replica))) return false;
+    this.#echoes++;
+    return this.#echoes <= maxEchoes;
   }
 
   #lossOf(replica: Replica, failure: Failure, what: string): MeshError {
@@ -422,4 +434,9 @@ export class ProxiedCall implements HostedCall {
       bytesDown: this.#bytesDown,
     });
   }
+}
+
+/** One stay of a replica in the fleet: a process that starts again under the same name joins anew. */
+function lifeOf(replica: Replica): object {
+  return replica.link ?? replica;
 }

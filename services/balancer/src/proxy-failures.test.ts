@@ -180,6 +180,20 @@ describe('failures', () => {
     expect(killed.size).toBe(3);
   });
 
+  it('counts a replica whose connections break again and again as one that died', async () => {
+    mesh = await startSmallMesh();
+    const a = await mesh.replica({
+      id: 'a',
+      serve: async (call, replica) => {
+        if (replica.begun > 5) return echo(call);
+        await call.reader.message();
+        replica.cut();
+      },
+    });
+    const { replica } = await mesh.call();
+    expect([replica, a.begun]).toEqual(['a', 6]);
+  });
+
   it('stops the work of a caller that leaves, waiting or running', async () => {
     mesh = await startSmallMesh();
     const a = await mesh.replica({

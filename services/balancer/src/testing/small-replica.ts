@@ -49,6 +49,8 @@ export interface SmallReplica {
   isReporting: boolean;
   /** All its connections break, as when its process is killed. */
   kill(): void;
+  /** The connections break on which it works; it stays, and takes new ones. */
+  cut(): void;
   /** Its connections stay and say nothing more. */
   hang(): void;
   /** Leaves in order. */
@@ -129,6 +131,7 @@ export async function startSmallReplica(
       control.sever();
       stop();
     },
+    cut: work.cut,
     hang: () => {
       work.freeze();
       control.freeze();

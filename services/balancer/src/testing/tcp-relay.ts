@@ -5,6 +5,8 @@ export interface TcpRelay {
   readonly address: string;
   /** Connections end at once, and no new ones are taken. */
   sever(): void;
+  /** Connections end at once; new ones are taken. */
+  cut(): void;
   /** Bytes stop, connections stay. */
   freeze(): void;
   thaw(): void;
@@ -46,6 +48,7 @@ export async function startTcpRelay(target: string): Promise<TcpRelay> {
       isSevered = true;
       cut();
     },
+    cut,
     freeze: () => {
       for (const socket of sockets) socket.unpipe().pause();
     },
