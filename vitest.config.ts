@@ -26,6 +26,7 @@ export default defineConfig({
             'services/*/src/**/*.test.ts',
             'web/src/**/*.test.ts',
             'test/unit/**/*.test.ts',
+            'test/conformance/**/*.test.ts',
             'bench/**/*.test.ts',
           ],
           exclude: ['**/*.{mesh,slow}.test.ts', '**/node_modules/**', '**/dist/**'],

@@ -17,8 +17,7 @@ import { withMeshErrors } from './early-errors.ts';
 import { errorDetails } from './error-details.ts';
 import { MeshError } from './errors.ts';
 import { MAX_MESSAGE_BYTES } from './frames.ts';
-import { statusTrailers } from './grpc-status.ts';
-import { isIntercepted } from './interceptors.ts';
+import { hasFailed, isIntercepted } from './interceptors.ts';
 import { toMeshError } from './mesh-errors.ts';
 import { REQUEST_ID_HEADER, requestIdFrom } from './metadata.ts';
 import { refuseCall } from './refuse-call.ts';
@@ -86,11 +85,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
       const handler = handlers.get(path);
       if (handler === undefined) {
-        const contentType = request.headers['content-type'] ?? '';
-        if (contentType.startsWith('application/grpc'))
-          unimplemented({ path, contentType, requestId }, response);
-        else if (services.has(serviceIn(path)))
-          refuseCall(request, response, notImplemented(path), requestId);
+        const isKnown = services.has(serviceIn(path));
+        if (isKnown || isCall(request.headers))
+          refuseCall(request, response, notImplemented(path), requestId, isKnown ? undefined : 404);
         else fallback(request, response);
         return;
       }
@@ -111,15 +108,19 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const body = requestBody(request, options.bodyTimeoutMs);
       // Interceptors and handlers see the id that the reply has.
       universal.header.set(REQUEST_ID_HEADER, requestId);
-      const onRefused = (error: MeshError) => {
-        if (!isIntercepted(context)) log(error);
+      const early = {
+        isGrpc: isGrpc(request.headers),
+        isHandlers: () => hasFailed(context),
+        onRefused: (error: MeshError) => {
+          if (!isIntercepted(context)) log(error);
+        },
       };
       endRequestAfter(response, request);
       handler({ ...universal, body })
         .then(async (reply) => {
           const header = replyHeader(reply.header, requestId, request.method === 'GET');
           if (reply.status === 405) header.set('allow', handler.allowedMethods.join(', '));
-          const mended = await withMeshErrors({ ...reply, header }, onRefused);
+          const mended = await withMeshErrors({ ...reply, header }, early);
           await universalResponseToNodeResponse(mended, response);
         })
         .catch((error: unknown) => {
@@ -159,20 +160,15 @@ function replyHeader(given: Headers | undefined, requestId: string, isGet: boole
   return header;
 }
 
-/** The trailers-only form, which gRPC-Web has too. */
-function unimplemented(
-  { path, contentType, requestId }: { path: string; contentType: string; requestId: string },
-  response: NodeServerResponse,
-): void {
-  response.writeHead(200, {
-    // Its clients take no other for an answer to them.
-    'content-type': contentType.startsWith('application/grpc-web')
-      ? 'application/grpc-web+proto'
-      : 'application/grpc',
-    [REQUEST_ID_HEADER]: requestId,
-    ...statusTrailers(notImplemented(path)),
-  });
-  end(response);
+function isGrpc({ 'content-type': contentType }: NodeServerRequest['headers']): boolean {
+  return contentType?.startsWith('application/grpc') === true;
+}
+
+/** Whether the request says that it is a call. JSON alone does not: forms and scripts post it too. */
+function isCall(headers: NodeServerRequest['headers']): boolean {
+  const contentType = headers['content-type'] ?? '';
+  const isConnect = contentType.startsWith('application/connect+') || contentType === 'application/proto';
+  return isGrpc(headers) || isConnect || headers['connect-protocol-version'] !== undefined;
 }
 
 function notImplemented(path: string): MeshError {

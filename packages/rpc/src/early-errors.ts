@@ -11,41 +11,46 @@ import { fromConnectError, toConnectError } from './connect-errors.ts';
 import { ERROR_CODES, MeshError } from './errors.ts';
 import { decodeGrpcMessage, encodeGrpcMessage, statusTrailers } from './grpc-status.ts';
 
-/** Learns of an error that was rebuilt here. */
-export type OnRefused = (error: MeshError) => void;
+interface EarlyErrorOptions {
+  /** Whether the request is of gRPC or gRPC-Web, which know no errors in JSON. */
+  readonly isGrpc: boolean;
+  /** Learns of an error that was rebuilt here. */
+  readonly onRefused: (error: MeshError) => void;
+  /** Asked once the error is there: true where it is the handler's, so as it is meant to be, even without details. */
+  readonly isHandlers: () => boolean;
+}
 
 /** The reply, with errors that lack details rebuilt; others pass unchanged. */
 export async function withMeshErrors(
   reply: UniversalServerResponse,
-  onRefused: OnRefused,
+  options: EarlyErrorOptions,
 ): Promise<UniversalServerResponse> {
   const { body, trailer } = reply;
-  if (body === undefined) return reply.status >= 400 ? withBody(reply, onRefused) : reply;
+  if (body === undefined) return reply.status >= 400 ? withBody(reply, options) : reply;
   if (body instanceof Uint8Array) return reply;
   const contentType = reply.header?.get('content-type') ?? '';
   if (contentType.startsWith('application/grpc-web'))
-    return { ...reply, body: fixWebTrailers(body, onRefused) };
-  if (contentType.startsWith('application/connect+'))
-    return { ...reply, body: fixEndStream(body, onRefused) };
+    return { ...reply, body: fixWebTrailers(body, options) };
+  if (contentType.startsWith('application/connect+')) return { ...reply, body: fixEndStream(body, options) };
   if (contentType.startsWith('application/grpc') && trailer !== undefined)
-    return { ...reply, body: thenFixTrailers(body, trailer, onRefused) };
-  if (reply.status >= 400 && contentType === 'application/json') return fixJson(reply, body, onRefused);
+    return { ...reply, body: thenFixTrailers(body, trailer, options) };
+  if (reply.status >= 400 && contentType === 'application/json') return fixJson(reply, body, options);
   return reply;
 }
 
 type Body = AsyncIterable<Uint8Array>;
 
-async function* thenFixTrailers(body: Body, trailers: Headers, onRefused: OnRefused): Body {
+async function* thenFixTrailers(body: Body, trailers: Headers, options: EarlyErrorOptions): Body {
   yield* body;
-  fixTrailers(trailers, onRefused);
+  fixTrailers(trailers, options);
 }
 
 /** Whether there was something to mend. */
-function fixTrailers(trailers: Headers, onRefused: OnRefused): boolean {
+function fixTrailers(trailers: Headers, options: EarlyErrorOptions): boolean {
   const code = Number(trailers.get('grpc-status') ?? '0');
   if (code === 0) return false;
   const message = decodeGrpcMessage(trailers.get('grpc-message') ?? '');
-  if (trailers.has('grpc-status-details-bin')) {
+  if (options.isHandlers() || trailers.has('grpc-status-details-bin')) {
     // Connect escapes more than gRPC does, and some clients undo only what gRPC does.
     trailers.set('grpc-message', encodeGrpcMessage(message));
     return true;
@@ -53,33 +58,33 @@ function fixTrailers(trailers: Headers, onRefused: OnRefused): boolean {
   // A gRPC status of an error is a Connect code.
   const error = fromConnectError(new ConnectError(message, code as Code));
   for (const [name, value] of Object.entries(statusTrailers(error))) trailers.set(name, value);
-  onRefused(error);
+  options.onRefused(error);
   return true;
 }
 
 /** gRPC-Web has its trailers in the last envelope of the body. */
-async function* fixWebTrailers(body: Body, onRefused: OnRefused): Body {
+async function* fixWebTrailers(body: Body, options: EarlyErrorOptions): Body {
   for await (const part of body) {
     const last = envelopeOf(part, trailerFlag);
     const trailers = last && trailerParse(last);
-    const isMended = trailers !== undefined && fixTrailers(trailers, onRefused);
+    const isMended = trailers !== undefined && fixTrailers(trailers, options);
     yield isMended ? envelope(trailerFlag, trailerSerialize(trailers)) : part;
   }
 }
 
 /** Streams of Connect end with an envelope of JSON that has the error in it. */
-async function* fixEndStream(body: Body, onRefused: OnRefused): Body {
+async function* fixEndStream(body: Body, options: EarlyErrorOptions): Body {
   for await (const part of body) {
     const last = envelopeOf(part, endStreamFlag);
-    yield (last && mendedEndStream(last, onRefused)) ?? part;
+    yield (last && mendedEndStream(last, options)) ?? part;
   }
 }
 
-function mendedEndStream(json: Uint8Array, onRefused: OnRefused): Uint8Array | undefined {
+function mendedEndStream(json: Uint8Array, options: EarlyErrorOptions): Uint8Array | undefined {
   const end = parseObject(json);
   const error = end !== undefined && 'error' in end ? errorIn(end.error) : undefined;
-  if (error === undefined) return undefined;
-  onRefused(error);
+  if (error === undefined || options.isHandlers()) return undefined;
+  options.onRefused(error);
   const mended: unknown = JSON.parse(Buffer.from(jsonOf(error)).toString());
   return envelope(endStreamFlag, Buffer.from(JSON.stringify({ ...end, error: mended })));
 }
@@ -87,14 +92,14 @@ function mendedEndStream(json: Uint8Array, onRefused: OnRefused): Uint8Array | u
 async function fixJson(
   reply: UniversalServerResponse,
   body: Body,
-  onRefused: OnRefused,
+  options: EarlyErrorOptions,
 ): Promise<UniversalServerResponse> {
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
   const bytes = Buffer.concat(parts);
   const error = errorIn(parseObject(bytes));
-  if (error === undefined) return { ...reply, body: once(bytes) };
-  onRefused(error);
+  if (error === undefined || options.isHandlers()) return { ...reply, body: once(bytes) };
+  options.onRefused(error);
   return asJson(reply, error, ERROR_CODES[error.code].http);
 }
 
@@ -105,17 +110,29 @@ const httpRefusals: Readonly<Record<number, () => MeshError>> = {
 };
 
 /** A refusal by HTTP status alone; the status stays, as clients and proxies know it. */
-function withBody(reply: UniversalServerResponse, onRefused: OnRefused): UniversalServerResponse {
+function withBody(reply: UniversalServerResponse, options: EarlyErrorOptions): UniversalServerResponse {
   const error =
     httpRefusals[reply.status]?.() ?? new MeshError('INVALID_REQUEST', 'the request cannot be served');
-  onRefused(error);
-  return asJson(reply, error, reply.status);
+  options.onRefused(error);
+  return options.isGrpc ? asText(reply, error) : asJson(reply, error, reply.status);
+}
+
+function asText(reply: UniversalServerResponse, { message }: MeshError): UniversalServerResponse {
+  return withContent(reply, reply.status, 'text/plain; charset=utf-8', Buffer.from(`${message}\n`));
 }
 
 function asJson(reply: UniversalServerResponse, error: MeshError, status: number): UniversalServerResponse {
-  const bytes = jsonOf(error);
+  return withContent(reply, status, 'application/json', jsonOf(error));
+}
+
+function withContent(
+  reply: UniversalServerResponse,
+  status: number,
+  contentType: string,
+  bytes: Uint8Array,
+): UniversalServerResponse {
   const header = new Headers(reply.header);
-  header.set('content-type', 'application/json');
+  header.set('content-type', contentType);
   header.set('content-length', String(bytes.byteLength));
   return { ...reply, status, header, body: once(bytes) };
 }

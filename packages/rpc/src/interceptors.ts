@@ -60,6 +60,13 @@ export function isIntercepted(values: ContextValues): boolean {
   return values.get(infoKey) !== undefined;
 }
 
+const failedKey: ContextKey<boolean> = createContextKey(false, { description: 'imagemesh call failed' });
+
+/** Whether the error that a call ends with has come through the interceptors, which give it its details. */
+export function hasFailed(values: ContextValues): boolean {
+  return values.get(failedKey);
+}
+
 type Finish = (error: MeshError | undefined) => void;
 
 /** For createRpcHandler. A call's errors leave as errors of the mesh, with im-reason beside them. */
@@ -76,6 +83,7 @@ export function standardInterceptors(options: StandardInterceptorOptions = {}): 
     const ending = createCallSignal({ deadline, parent: request.signal });
     const finish: Finish = (error) => {
       ending.dispose();
+      if (error !== undefined) request.contextValues.set(failedKey, true);
       recordCall({ method: methodPath(request), requestId, trace, error, ms: performance.now() - startedMs });
     };
     try {

@@ -17,16 +17,20 @@ const lingerMs = 2000;
 const maxReadBytes = 64 * 1024;
 const endStreamFlag = 2;
 
-/** The refusal, with im-reason and x-request-id beside it; what the client still sends is dropped. */
+/**
+ * The refusal, with im-reason and x-request-id beside it; what the client still sends is dropped. `httpStatus`: of a unary call
+ * of Connect; default the one of the error's code.
+ */
 export function refuseCall(
   request: NodeServerRequest,
   response: NodeServerResponse,
   error: MeshError,
   requestId: string,
+  httpStatus: number = ERROR_CODES[error.code].http,
 ): void {
   if (response.destroyed || response.headersSent) return;
   const isHttp1 = request.httpVersionMajor === 1;
-  const { status, headers, body } = refusalOf(request.headers['content-type'] ?? '', error);
+  const { status, headers, body } = refusalOf(request.headers['content-type'] ?? '', error, httpStatus);
   response.writeHead(status, {
     ...headers,
     [IM_REASON]: error.reason,
@@ -53,7 +57,7 @@ interface Refusal {
   readonly body: Uint8Array;
 }
 
-function refusalOf(contentType: string, error: MeshError): Refusal {
+function refusalOf(contentType: string, error: MeshError, httpStatus: number): Refusal {
   const nothing = new Uint8Array(0);
   // Trailers-only, which gRPC-Web has too.
   if (contentType.startsWith('application/grpc')) {
@@ -68,7 +72,7 @@ function refusalOf(contentType: string, error: MeshError): Refusal {
   }
   const body = errorToJsonBytes(connectError, undefined);
   return {
-    status: ERROR_CODES[error.code].http,
+    status: httpStatus,
     headers: {
       'content-type': 'application/json',
       'content-length': String(body.byteLength),

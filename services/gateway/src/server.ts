@@ -7,7 +7,6 @@ import { createLogger, createMetrics, LOOPBACK, type RunningService, startAdmin 
 import {
   createAddresses,
   createHealth,
-  createRpcHandler,
   openMeshTls,
   reflectionRoutes,
   standardInterceptors,
@@ -18,8 +17,7 @@ import { createAdmission } from './admit.ts';
 import { createBalancers } from './balancers.ts';
 import { createClaimsCache } from './claims-cache.ts';
 import type { Config } from './config.ts';
-import { createCors } from './cors.ts';
-import { startFront } from './front.ts';
+import { startEdge } from './edge.ts';
 import { createEnter } from './identity/enter.ts';
 import { createEnterHttp } from './identity/enter-http.ts';
 import { openKeyring } from './identity/keyring.ts';
@@ -39,7 +37,6 @@ import { createResultCache } from './result-cache.ts';
 import { createResumableUploads } from './resumable-uploads.ts';
 import { createCacheControl } from './rpc/cache-control.ts';
 import { createRpcs, services } from './rpc/index.ts';
-import { contextWith } from './rpc/on-connect.ts';
 import { createPipelineRunner } from './run-pipeline.ts';
 import { createSources } from './source.ts';
 import { createStoreImage } from './store-image.ts';
@@ -169,19 +166,17 @@ export async function startGateway(config: Config): Promise<RunningService> {
     log,
     metrics,
   });
-  const handler = createRpcHandler({
+  const front = await startEdge({
+    config,
+    tls: publicTls,
+    enter: enterHttp,
+    accessOf: accessOfMethod,
     routes: (router) => {
       rpcs.routes(router);
       health.routes(router);
       reflectionRoutes(router, services);
     },
-    contextOf: (request, path, response) => {
-      const entry = enterHttp(request, response, accessOfMethod(path));
-      // Connect holds a whole message before a handler sees it.
-      const sizeBytes = Math.min(Number(request.headers['content-length'] ?? 0), maxMessageBytes);
-      if (sizeBytes > 0) response.once('close', entry.budget.take(sizeBytes));
-      return contextWith(entry);
-    },
+    streams: rpcs.streams({ log, onFinish: meters.callEnded }),
     interceptors: [...standardInterceptors({ log, metrics }), createCacheControl()],
     readMaxBytes: maxMessageBytes,
     // JSON has bytes as base64.
@@ -189,18 +184,6 @@ export async function startGateway(config: Config): Promise<RunningService> {
     bodyTimeoutMs: calls.bodyTimeoutMs,
     fallback: rest,
     log,
-  });
-  const allowOrigins = createCors(config.corsOrigins);
-  const front = await startFront({
-    host: config.host,
-    port: config.port,
-    tls: publicTls,
-    limits: connections,
-    bodyTimeoutMs: calls.bodyTimeoutMs,
-    streams: rpcs.streams({ log, onFinish: meters.callEnded }),
-    handle: (request, response) => {
-      if (!allowOrigins(request, response)) handler.request(request, response);
-    },
   });
   meterFront(metrics, front);
   let isStopping = false;
