@@ -56,7 +56,8 @@ describe('a call of a method that is not there', () => {
 describe('a call by another HTTP method', () => {
   it.each(['application/grpc', 'application/grpc-web+proto'])('is told so in text over %s', async (type) => {
     const reply = await send(transform, { ':method': 'DELETE', 'content-type': type });
-    expect(reply).toMatchObject({ status: 405, type: 'text/plain; charset=utf-8' });
+    const type405 = 'text/plain; charset=utf-8';
+    expect(reply).toMatchObject({ status: 405, type: type405, reason: 'METHOD_NOT_ALLOWED' });
     expect(reply.body).toBe('this method is not called by that HTTP method\n');
   });
 

@@ -10,6 +10,7 @@ import { trailerFlag, trailerParse, trailerSerialize } from '@connectrpc/connect
 import { fromConnectError, toConnectError } from './connect-errors.ts';
 import { ERROR_CODES, MeshError } from './errors.ts';
 import { decodeGrpcMessage, encodeGrpcMessage, statusTrailers } from './grpc-status.ts';
+import { IM_REASON } from './metadata.ts';
 
 interface EarlyErrorOptions {
   /** Whether the request is of gRPC or gRPC-Web, which know no errors in JSON. */
@@ -117,8 +118,11 @@ function withBody(reply: UniversalServerResponse, options: EarlyErrorOptions): U
   return options.isGrpc ? asText(reply, error) : asJson(reply, error, reply.status);
 }
 
-function asText(reply: UniversalServerResponse, { message }: MeshError): UniversalServerResponse {
-  return withContent(reply, reply.status, 'text/plain; charset=utf-8', Buffer.from(`${message}\n`));
+function asText(reply: UniversalServerResponse, { message, reason }: MeshError): UniversalServerResponse {
+  const header = new Headers(reply.header);
+  header.set(IM_REASON, reason);
+  const bytes = Buffer.from(`${message}\n`);
+  return withContent({ ...reply, header }, reply.status, 'text/plain; charset=utf-8', bytes);
 }
 
 function asJson(reply: UniversalServerResponse, error: MeshError, status: number): UniversalServerResponse {
