@@ -1,11 +1,15 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { NodeServerRequest, NodeServerResponse } from '@imagemesh/rpc';
+import { generate } from 'selfsigned';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createCors } from './cors.ts';
 import { type Front, startFront } from './front.ts';
+import type { PublicTls } from './public-tls.ts';
 
 const fronts: Front[] = [];
 afterEach(async () => {
@@ -14,11 +18,15 @@ afterEach(async () => {
 
 const limits = { maxConnections: 100, headersTimeoutMs: 300, idleTimeoutMs: 1000, stallTimeoutMs: 400 };
 
-async function start(handle: (request: NodeServerRequest, response: NodeServerResponse) => void) {
+async function start(
+  handle: (request: NodeServerRequest, response: NodeServerResponse) => void,
+  tls?: PublicTls,
+) {
   const front = await startFront({
     host: '127.0.0.1',
     port: 0,
     limits,
+    tls,
     bodyTimeoutMs: 600,
     streams: new Map(),
     handle,
@@ -36,6 +44,43 @@ const hello = (_request: NodeServerRequest, response: NodeServerResponse) => {
 function end(response: NodeServerResponse): void {
   // Both kinds of response have end().
   (response as unknown as { end(): void }).end();
+}
+
+/** A listener with a certificate of its own. */
+async function selfSignedTls(): Promise<PublicTls> {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+  });
+  return { createListener: (onConnection) => createTlsServer({ cert, key }, onConnection), close: () => {} };
+}
+
+/** Passes on what one client and the front send; while it holds, nothing, and then what the client sent, in one piece. */
+async function startHoldingRelay(frontPort: number) {
+  const held: Buffer[] = [];
+  let isHolding = false;
+  const toFront = connect(frontPort, '127.0.0.1');
+  const relay = createServer((client) => {
+    client.on('data', (bytes) => (isHolding ? held.push(bytes) : toFront.write(bytes)));
+    toFront.pipe(client);
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  toFront.once('close', () => relay.close());
+  return {
+    // A TCP server that listens has such an address.
+    port: (relay.address() as AddressInfo).port,
+    get held() {
+      return held.length;
+    },
+    hold() {
+      isHolding = true;
+      toFront.pause();
+    },
+    release() {
+      toFront.write(Buffer.concat(held));
+      toFront.resume();
+    },
+  };
 }
 
 /** Writes raw bytes and reads until the server closes. */
@@ -112,6 +157,31 @@ describe('startFront', () => {
     await closed;
     expect(bytes).toBeLessThan(60 * 1024 * 1024);
     session.destroy();
+  });
+
+  it('takes a request over TLS that comes while the reply before is still on its way out', async () => {
+    const { port } = await start(
+      async (request, response) => {
+        response.writeHead(200);
+        if (request.method === 'GET') response.write(Buffer.alloc(8 * 1024 * 1024));
+        else response.write(await text(request as Readable));
+        end(response);
+      },
+      await selfSignedTls(),
+    );
+    const relay = await startHoldingRelay(port);
+    const client = connectTls({ host: '127.0.0.1', port: relay.port, rejectUnauthorized: false });
+    await once(client, 'secureConnect');
+    client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    await once(client, 'readable');
+    relay.hold();
+    client.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\n');
+    client.write('hello');
+    await expect.poll(() => relay.held).toBe(2);
+    relay.release();
+    const replies = await text(client);
+    expect(replies.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200']);
+    expect(replies).toMatch(/hello/);
   });
 
   it('lets running requests finish before it closes', async () => {

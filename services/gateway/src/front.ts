@@ -6,6 +6,7 @@ import http from 'node:http';
 import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import {
   http2ServerOptions,
   type NodeServerRequest,
@@ -121,6 +122,7 @@ export async function startFront({
       socket.once('close', () => http1Sockets.delete(socket));
       stallGuard.watch(socket);
       http1.emit('connection', socket);
+      if (socket instanceof TLSSocket) readByEvents(socket);
     },
     toHttp2: (socket) => h2.emit('connection', socket),
     timeoutMs: limits.headersTimeoutMs,
@@ -152,6 +154,16 @@ export async function startFront({
       await closed;
     },
   };
+}
+
+/**
+ * Node's HTTP/1 server takes bytes straight off the socket's handle. It stops reading while a reply waits to be sent, but under
+ * TLS what was decrypted with the bytes before comes all the same, and is refused as no proper HTTP (HPE_PAUSED): a request
+ * on a kept connection, sent before the last large reply counted as sent. A listener for data makes it read by events,
+ * which do stop.
+ */
+function readByEvents(socket: Socket): void {
+  socket.on('data', () => {});
 }
 
 function createHttp1(
