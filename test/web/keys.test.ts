@@ -1,10 +1,12 @@
 /** The page before a gateway that wants a key of every caller. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { addKey } from '@imagemesh/keys';
-import { photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
-import type { Browser } from 'playwright-core';
+import { decode, photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchBrowser, openPage } from './browser.ts';
 
@@ -22,8 +24,10 @@ beforeAll(async () => {
     scopes: ['transform', 'upload', 'read', 'jobs'],
     limits: {},
   });
+  const signing = join(folder, 'signing-keys');
+  await writeFile(signing, `k1 ${'5e'.repeat(32)} alice\n`);
   [mesh, browser] = await Promise.all([
-    startMesh({ nats: true, env: { API_KEYS_FILE: path } }),
+    startMesh({ nats: true, env: { API_KEYS_FILE: path, SIGNING_KEYS_FILE: signing } }),
     launchBrowser(),
   ]);
 });
@@ -43,6 +47,7 @@ test('a key is asked for, serves all views, and fetches the results of jobs', as
   await dialog.waitFor({ state: 'hidden' });
   await page.locator('.facts', { hasText: '960 × 640' }).waitFor();
   await page.locator('.mesh-pill', { hasText: '2 replicas' }).waitFor();
+  await showsSigned(page);
 
   await page.getByRole('link', { name: 'Fleet' }).click();
   await page.getByTestId('replica-resize-1').waitFor();
@@ -61,6 +66,21 @@ test('a key is asked for, serves all views, and fetches the results of jobs', as
     .toBeGreaterThan(0);
   await close();
 });
+
+/** The command that the page shows makes an address which needs no key, and shows what the page shows. */
+async function showsSigned(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Copy as…' }).click();
+  await page.getByRole('radio', { name: '<img>', exact: true }).check();
+  await page.getByRole('button', { name: 'Upload the image' }).click();
+  const command = (await page.locator('dialog[open] pre', { hasText: 'npm run' }).textContent()) ?? '';
+  const env = { ...process.env, SIGNING_KEYS_FILE: join(folder, 'signing-keys') };
+  const { stdout } = await promisify(execFile)('bash', ['-c', command], { env });
+  const response = await fetch(stdout.trim());
+  expect(response.status).toBe(200);
+  const { width, height } = await decode(Buffer.from(await response.arrayBuffer()));
+  expect([width, height]).toEqual([960, 640]);
+  await page.getByRole('button', { name: 'Close' }).click();
+}
 
 test('a key that was declined is not asked for again by itself', async () => {
   const { page, close } = await openPage(browser, mesh.gatewayUrl);

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { type Failure, toFailure } from '../mesh/failure.ts';
 import { FailureNote } from '../ui/failure-note.tsx';
 import { Snippet } from '../ui/snippet.tsx';
-import { imageUrl, SIGNATURE } from './image-url.ts';
+import { imageUrl } from './image-url.ts';
 import type { PlaygroundState } from './playground-state.ts';
 import type { Result } from './run.ts';
 import type { Source } from './source.ts';
@@ -31,13 +31,15 @@ export function ImageUrlPanel({ playground, source, result }: ImageUrlPanelProps
   if (url.kind === 'none') return <p class="note">{url.why}</p>;
   return (
     <>
-      {url.path !== undefined && (
-        <p class="soft">
-          In the place of <code>{SIGNATURE}</code> goes what <code>npm run -s sign -- '{url.path}'</code>{' '}
-          prints.
-        </p>
-      )}
       <Snippet text={url.html} />
+      {url.sign !== undefined && (
+        <>
+          <p class="soft">
+            This gateway wants a signature, made with a key of its file. This prints the address with one:
+          </p>
+          <Snippet text={url.sign} />
+        </>
+      )}
     </>
   );
 }

@@ -17,32 +17,28 @@ export interface ImageUrlCall {
 }
 
 export type ImageUrl =
-  /** As HTML; `path` is what is to be signed, where a signature is wanted. */
-  | { readonly kind: 'html'; readonly html: string; readonly path: string | undefined }
+  /** As HTML; `sign` is the command that prints the address with its signature, where one is wanted. */
+  | { readonly kind: 'html'; readonly html: string; readonly sign: string | undefined }
   | { readonly kind: 'none'; readonly why: string };
 
 /** Stands where the signature goes. */
-export const SIGNATURE = 'SIGNATURE';
+const SIGNATURE = 'SIGNATURE';
 
 export function imageUrl(call: ImageUrlCall): ImageUrl {
   const { imageUrls, hasKey, origin, result } = call;
   if (imageUrls === ImageUrls.NONE || imageUrls === ImageUrls.UNSPECIFIED) {
     return { kind: 'none', why: 'This gateway has no key to check signatures with (SIGNING_KEYS_FILE).' };
   }
-  const path = pathOf(call);
-  if (path === undefined) return { kind: 'none', why: 'This pipeline is too long for an address.' };
-  const isUnsafe = imageUrls === ImageUrls.UNSAFE && !hasKey;
-  const src = `${origin}/i/${isUnsafe ? 'unsafe' : SIGNATURE}${path}`;
-  const html = `<img src="${src}" width="${result.width}" height="${result.height}" alt="">`;
-  return { kind: 'html', html, path: isUnsafe ? undefined : path };
-}
-
-/** From the slash behind the signature on: what is signed. */
-function pathOf({ imageId, operations, output, result }: ImageUrlCall): string | undefined {
-  const extension = output.format === Format.AUTO ? 'auto' : formatNames(result.format).extension;
+  const { imageId, operations, output } = call;
+  const format = output.format === Format.AUTO ? 'auto' : formatNames(result.format).extension;
   // The extension says the format.
   const rest = Object.assign(clone(OutputSchema, output), { format: Format.UNSPECIFIED });
   const ops = opsText(operations, rest);
-  if (ops === undefined) return undefined;
-  return `${ops === '' ? '' : `/${ops}`}/${imageId}.${extension}`;
+  if (ops === undefined) return { kind: 'none', why: 'This pipeline is too long for an address.' };
+  const isUnsafe = imageUrls === ImageUrls.UNSAFE && !hasKey;
+  const src = `${origin}/i/${isUnsafe ? 'unsafe' : SIGNATURE}${ops === '' ? '' : `/${ops}`}/${imageId}.${format}`;
+  // No text of the syntax has an apostrophe: it is percent-encoded.
+  const sign = `npm run -s sign -- ${imageId}${ops === '' ? '' : ` '${ops}'`} --format ${format} --base ${origin}`;
+  const html = `<img src="${src}" width="${result.width}" height="${result.height}" alt="">`;
+  return { kind: 'html', html, sign: isUnsafe ? undefined : sign };
 }
