@@ -29,7 +29,11 @@ export async function openPublicTls(
   { log, handshakeTimeoutMs }: PublicTlsOptions,
 ): Promise<PublicTls> {
   const paths = { cert: certFile, key: keyFile, ...(clientCaFile !== '' && { ca: clientCaFile }) };
-  const files = await openTlsFiles(paths, { setting: 'TLS_CERT_FILE', log });
+  const files = await openTlsFiles(paths, {
+    setting: 'TLS_CERT_FILE',
+    caSetting: 'TLS_CLIENT_CA_FILE',
+    log,
+  });
   const asksClients = clientCaFile !== '';
   return {
     createListener(onConnection) {
