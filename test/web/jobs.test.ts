@@ -47,7 +47,7 @@ test('ten files become jobs that run to the end, and one that is no image says w
 });
 
 test('an upload that is cut off goes on where it was, and can be paused', async () => {
-  const { page, close } = await openPage(browser, mesh.gatewayUrl);
+  const { page, errors, close } = await openPage(browser, mesh.gatewayUrl);
   await page.locator('.facts', { hasText: '960 × 640' }).waitFor();
   const network = await page.context().newCDPSession(page);
   const emulate = (offline: boolean) =>
@@ -79,7 +79,8 @@ test('an upload that is cut off goes on where it was, and can be paused', async 
   await page.getByRole('button', { name: 'Resume the upload' }).click();
   await bar.filter({ hasText: 'Stored' }).waitFor({ timeout: 30_000 });
   expect(started).toBe(1);
-  // The result is over what one message may carry: it comes by Render.
+  // The result is over what one message may carry: it comes by Render, which is asked at once.
   await page.locator('.facts', { hasText: /1633 × 1633|1632 × 1632/ }).waitFor({ timeout: 30_000 });
+  expect(errors.filter((error) => error.includes('status of'))).toEqual([]);
   await close();
 });

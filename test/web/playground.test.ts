@@ -86,6 +86,10 @@ test("a refused file and a refused parameter show the server's reason", async ()
   await openFile(page, 'notes.jpg', new TextEncoder().encode('no image at all'), 'image/jpeg');
   const alert = page.getByRole('alert');
   await alert.filter({ hasText: 'NOT_AN_IMAGE' }).waitFor();
+  // What was made of the image before is not shown as if it were this one's.
+  expect(await page.locator('.facts').count()).toBe(0);
+  expect(await page.getByRole('button', { name: 'Download' }).isDisabled()).toBe(true);
+  await page.getByText('This browser cannot show notes.jpg').waitFor();
 
   await openFile(page, 'quadrants.png', await quadrants({ width: 60, height: 40 }));
   await resultSays(page, '60 × 40');

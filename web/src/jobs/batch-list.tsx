@@ -6,13 +6,38 @@ import type { Batch, BatchFile } from './batch.ts';
 
 export function BatchList({ batch }: { batch: Batch }) {
   const files = batch.files.value;
+  const held = batch.held.value;
   if (files.length === 0) return null;
+  const shown = files.filter(({ state }) => state.kind !== 'waiting');
+  const failed = files.filter(({ state }) => state.kind === 'failed');
+  const waiting = files.length - shown.length;
   return (
-    <ul class="batch" aria-label="Files on their way">
-      {files.map((file) => (
-        <BatchRow key={file.id} file={file} batch={batch} />
-      ))}
-    </ul>
+    <>
+      {(waiting > 0 || failed.length > 1) && (
+        <div class="panel-head">
+          <p class="soft" role="status">
+            {waiting > 0 && `${waiting} ${waiting === 1 ? 'file waits' : 'files wait'}`}
+            {held !== undefined && `: ${held.message} They are sent as soon as that passes.`}
+          </p>
+          {failed.length > 1 && (
+            <button
+              type="button"
+              class="button small"
+              onClick={() => {
+                for (const { id } of failed) batch.dismiss(id);
+              }}
+            >
+              Dismiss {failed.length} refused files
+            </button>
+          )}
+        </div>
+      )}
+      <ul class="batch" aria-label="Files on their way">
+        {shown.map((file) => (
+          <BatchRow key={file.id} file={file} batch={batch} />
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -21,9 +46,7 @@ function BatchRow({ file, batch }: { file: BatchFile; batch: Batch }) {
   return (
     <li class="card batch-file" data-state={state.kind}>
       <span class="ellipsis">{name}</span>
-      <span class="soft">
-        {state.kind === 'waiting' ? 'waits' : state.kind === 'sending' ? 'is sent' : bytesText(sizeBytes)}
-      </span>
+      <span class="soft">{state.kind === 'sending' ? 'is sent' : bytesText(sizeBytes)}</span>
       {state.kind === 'sending' && state.upload && <UploadBar upload={state.upload} />}
       {state.kind === 'failed' && (
         <>

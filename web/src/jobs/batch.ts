@@ -19,6 +19,8 @@ export interface BatchFile {
 export interface Batch {
   /** Those that have not become jobs. */
   readonly files: ReadonlySignal<readonly BatchFile[]>;
+  /** Why none is sent at the moment: the mesh is away, or full. It goes on by itself. */
+  readonly held: ReadonlySignal<Failure | undefined>;
   add(files: readonly File[], variants: readonly Variant[]): void;
   retry(id: number): void;
   dismiss(id: number): void;
@@ -29,6 +31,9 @@ const atOnce = 2;
 /** Larger files are stored first, resumably. */
 const inlineBytesMax = 1024 * 1024;
 const maxFiles = 500;
+/** Pauses while the mesh is away double from the first to the last, in ms. */
+const firstPauseMs = 500;
+const lastPauseMs = 8000;
 
 interface Task {
   readonly file: File;
@@ -42,6 +47,9 @@ export function createBatch(clients: Clients, onJob: (job: Job) => void): Batch 
   const tasks = new Map<number, Task>();
   let nextId = 0;
   let running = 0;
+  const held = signal<Failure | undefined>(undefined);
+  let pauseMs = firstPauseMs;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const set = (id: number, state: BatchFile['state']) => {
     files.value = files.value.map((file) => (file.id === id ? { ...file, state } : file));
@@ -57,10 +65,14 @@ export function createBatch(clients: Clients, onJob: (job: Job) => void): Batch 
       const labels = { file: file.name.slice(0, 255) };
       const { job } = await clients.jobs.createJob({ requestId, source, variants: [...variants], labels });
       drop(id);
+      pauseMs = firstPauseMs;
       if (job !== undefined) onJob(job);
     } catch (error) {
       const failure = toFailure(error);
-      if (tasks.has(id)) set(id, { kind: 'failed', failure });
+      if (!tasks.has(id)) return;
+      const mayPass = failure.kind === 'offline' || failure.retryAfterMs !== undefined;
+      set(id, mayPass ? { kind: 'waiting' } : { kind: 'failed', failure });
+      if (mayPass) hold(failure);
     }
   }
 
@@ -80,8 +92,23 @@ export function createBatch(clients: Clients, onJob: (job: Job) => void): Batch 
     return create(ImageSourceSchema, { source: { case: 'data', value: bytes } });
   }
 
+  function hold(failure: Failure): void {
+    if (held.value !== undefined) return;
+    held.value = failure;
+    timer = setTimeout(goOn, failure.retryAfterMs ?? pauseMs);
+    pauseMs = Math.min(2 * pauseMs, lastPauseMs);
+  }
+
+  function goOn(): void {
+    clearTimeout(timer);
+    held.value = undefined;
+    next();
+  }
+
+  window.addEventListener('online', goOn);
+
   function next(): void {
-    while (running < atOnce) {
+    while (running < atOnce && held.value === undefined) {
       const waiting = files.value.find(({ state }) => state.kind === 'waiting');
       const task = waiting && tasks.get(waiting.id);
       if (waiting === undefined || task === undefined) return;
@@ -96,6 +123,7 @@ export function createBatch(clients: Clients, onJob: (job: Job) => void): Batch 
 
   return {
     files,
+    held,
     add(added, variants) {
       const room = added.slice(0, Math.max(0, maxFiles - files.value.length));
       for (const file of room) tasks.set(nextId++, { file, variants, requestId: randomId() });

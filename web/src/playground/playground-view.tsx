@@ -21,13 +21,20 @@ export function PlaygroundView({ playground }: { playground: PlaygroundState }) 
   const isOver = useFileDrop(onFiles);
   const { value: known } = catalogue.state;
   const { value: loaded } = source.state;
-  const { isRunning, result, failure } = runner.state.value;
+  const { isRunning, result: last, failure } = runner.state.value;
   const image = loaded.kind === 'ready' ? loaded.source : undefined;
+  // What was made of another image says nothing about this one.
+  const result = last?.sourceBytes === image?.bytes ? last : undefined;
   return (
     <div class="playground" data-over={isOver}>
       <h1 class="visually-hidden">Playground</h1>
       <div class="stage">
-        <Viewer original={image?.picture} result={result?.picture} isRunning={isRunning} />
+        <Viewer
+          original={image?.picture}
+          result={result?.picture}
+          isRunning={isRunning}
+          note={image && `This browser cannot show ${image.name}.`}
+        />
         <div class="below" aria-live="polite" aria-busy={isRunning}>
           {failure && failure.kind !== 'cancelled' && (
             <FailureNote failure={failure} onRetry={runner.again} />

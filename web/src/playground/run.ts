@@ -12,6 +12,8 @@ export interface Result extends Transformed {
   readonly blob: Blob;
   /** Undefined where this browser cannot show the format. */
   readonly picture: ImageBitmap | undefined;
+  /** What it was made of. */
+  readonly sourceBytes: Uint8Array;
   /** What made it. */
   readonly pipeline: Pipeline;
   readonly operations: readonly Operation[];
@@ -76,7 +78,7 @@ export function createRunner(options: RunnerOptions): Runner {
         state.value = {
           ...state.value,
           isRunning: false,
-          result: { ...made, blob, picture, pipeline: wanted, ...work },
+          result: { ...made, blob, picture, sourceBytes: image.bytes, pipeline: wanted, ...work },
           failure: undefined,
         };
       } catch (error) {

@@ -20,6 +20,11 @@ export interface Transformed {
   readonly roundTripMs: number;
 }
 
+/** Sources whose results have been, or are likely to be, too large for Transform: they are made by Render at once. */
+const large = new WeakSet<Uint8Array>();
+/** Bytes of a source from which on it is. */
+const likelyLargeBytes = 4_000_000;
+
 export async function transform(
   { images }: Clients,
   request: { source: Source; operations: Operation[]; output: Output },
@@ -29,12 +34,18 @@ export async function transform(
   const source = toImageSource(request.source);
   const startedMs = performance.now();
   const took = () => performance.now() - startedMs;
-  try {
-    const { data, info, report } = await images.transform({ source, operations, output }, { signal });
-    if (info === undefined) throw new Error('the reply does not describe the result');
-    return { bytes: owned(data), info, report, roundTripMs: took() };
-  } catch (error) {
-    if (toFailure(error).reason !== 'RESULT_TOO_LARGE' || output.targetBytes !== undefined) throw error;
+  const { bytes: sourceBytes } = request.source;
+  const isSmall = sourceBytes.length < likelyLargeBytes && !large.has(sourceBytes);
+  // A size in bytes is kept to by Transform alone.
+  if (isSmall || output.targetBytes !== undefined) {
+    try {
+      const { data, info, report } = await images.transform({ source, operations, output }, { signal });
+      if (info === undefined) throw new Error('the reply does not describe the result');
+      return { bytes: owned(data), info, report, roundTripMs: took() };
+    } catch (error) {
+      if (toFailure(error).reason !== 'RESULT_TOO_LARGE' || output.targetBytes !== undefined) throw error;
+      large.add(sourceBytes);
+    }
   }
   let header: { info?: ImageInfo | undefined; report?: TransformReport | undefined } = {};
   const chunks: Uint8Array[] = [];

@@ -10,9 +10,11 @@ interface ViewerProps {
   readonly original: ImageBitmap | undefined;
   readonly result: ImageBitmap | undefined;
   readonly isRunning: boolean;
+  /** Said where there is no picture. */
+  readonly note: string | undefined;
 }
 
-export function Viewer({ original, result, isRunning }: ViewerProps) {
+export function Viewer({ original, result, isRunning, note }: ViewerProps) {
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const view = useDeviceSize(frame);
@@ -58,6 +60,7 @@ export function Viewer({ original, result, isRunning }: ViewerProps) {
             </span>
           </>
         )}
+        {main === undefined && note !== undefined && <p class="viewer-note soft">{note}</p>}
         <div class="working" data-on={isRunning} aria-hidden="true" />
       </div>
       <ZoomBar camera={camera} fit={fit} onCamera={setCamera} />
