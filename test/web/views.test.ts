@@ -179,6 +179,41 @@ for (const [name, { fragment, reach, sizes, expected }] of Object.entries(looked
   });
 }
 
+test('the browser refuses scripts, styles, pictures and calls that the page does not have of its own', async () => {
+  const { page, close } = await openPage(browser, mesh.gatewayUrl);
+  await playgroundReady(page);
+  await page.evaluate(async () => {
+    const directives: string[] = [];
+    Object.assign(globalThis, { directives });
+    document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => {
+      directives.push(effectiveDirective);
+    });
+    const add = (tag: string, fields: object) =>
+      document.body.append(Object.assign(document.createElement(tag), fields));
+    add('script', { textContent: 'globalThis.ran = true' });
+    add('script', { src: 'http://127.0.0.2:1/a.js' });
+    add('style', { textContent: 'body { display: none }' });
+    add('img', { src: 'http://127.0.0.2:1/a.png' });
+    add('iframe', { src: 'http://127.0.0.2:1/' });
+    document.body.insertAdjacentHTML('beforeend', '<p onclick="globalThis.ran = true" style="color: red">');
+    document.querySelector<HTMLElement>('body > p')?.click();
+    await fetch('http://127.0.0.2:1/').catch(() => {});
+  });
+  await expect
+    .poll(() => page.evaluate<string[]>('[...new Set(directives)].sort()'), { timeout: 10_000 })
+    .toEqual([
+      'connect-src',
+      'frame-src',
+      'img-src',
+      'script-src-attr',
+      'script-src-elem',
+      'style-src-attr',
+      'style-src-elem',
+    ]);
+  expect(await page.evaluate("'ran' in globalThis")).toBe(false);
+  await close();
+});
+
 /** Two frames on: what follows the size has been drawn anew. */
 async function settled(page: Page): Promise<void> {
   await page.evaluate(
