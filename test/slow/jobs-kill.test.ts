@@ -1,4 +1,3 @@
-// Longer than most: what is killed, and what is looked at then, is one mesh.
 /** Jobs while everything that works on them is killed in turn. */
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
@@ -15,6 +14,7 @@ import {
   JobState,
   type OperationSchema,
   ReplicaState,
+  UploadService,
 } from '@imagemesh/api';
 import { NATS_CALL_TIMEOUT_MS } from '@imagemesh/events';
 import {
@@ -27,7 +27,8 @@ import {
 import { decode, photoLike, startMesh, type TestMesh } from '@imagemesh/testkit';
 import { connect } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { errorOf, uploadImage } from '../mesh/calls.ts';
+import { errorOf } from '../mesh/calls.ts';
+import { beginChunks, beginUpload, finishChunks } from './half-written.ts';
 import { straysIn } from './store-tree.ts';
 
 const jobCount = 200;
@@ -40,6 +41,8 @@ let images: GrpcClient<typeof ImageService>;
 let fleet: GrpcClient<typeof BalancerService>;
 let photo: Buffer;
 let pool: SessionPool;
+let uploads: GrpcClient<typeof UploadService>;
+let safeUploads: GrpcClient<typeof UploadService>;
 
 beforeAll(async () => {
   mesh = await startMesh({
@@ -52,6 +55,8 @@ beforeAll(async () => {
   const [first = '', second = ''] = mesh.gatewayAddresses;
   jobs = createGrpcClient(JobService, first);
   pool = createSessionPool(first);
+  uploads = createGrpcClient(UploadService, first);
+  safeUploads = createGrpcClient(UploadService, second);
   safe = createGrpcClient(JobService, second);
   images = createGrpcClient(ImageService, second);
   fleet = createGrpcClient(BalancerService, second);
@@ -59,7 +64,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const client of [jobs, safe, images, fleet]) client?.close();
+  for (const client of [jobs, safe, images, fleet, uploads, safeUploads]) client?.close();
   await pool?.close();
   await mesh?.stop();
 });
@@ -148,25 +153,6 @@ async function bytesOf(imageId: string): Promise<Buffer> {
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** Uploads half an image through the gateway that is killed next; the file that it is in by then. */
-async function beginUpload(): Promise<string> {
-  const incoming = join(mesh.dataDir, 'store', 'incoming');
-  const halfBytes = Math.floor(photo.length / 2);
-  async function* half() {
-    yield photo.subarray(0, halfBytes);
-    await new Promise(() => {});
-  }
-  uploadImage(pool, {}, half()).catch(() => {});
-  let path = '';
-  await until(async () => {
-    const paths = (await readdir(incoming)).map((name) => join(incoming, name));
-    const sizes = await Promise.all(paths.map((each) => stat(each).then(({ size }) => size)));
-    path = paths[sizes.indexOf(halfBytes)] ?? '';
-    return path !== '';
-  });
-  return path;
-}
-
 it('200 jobs end once each with the right result, while a gateway, a replica, the balancer and NATS are killed', async () => {
   const ids = await Promise.all(
     Array.from({ length: jobCount }, (_, at) =>
@@ -181,7 +167,8 @@ it('200 jobs end once each with the right result, while a gateway, a replica, th
   expect(new Set(ids).size).toBe(jobCount);
 
   await ended('kill', 20);
-  const halfWritten = await beginUpload();
+  const halfWritten = await beginUpload(pool, join(mesh.dataDir, 'store'), photo);
+  const halfSent = await beginChunks(uploads);
   await mesh.kill('gateway');
   expect((await stat(halfWritten)).size).toBeGreaterThan(0);
   await ended('kill', 50);
@@ -197,6 +184,7 @@ it('200 jobs end once each with the right result, while a gateway, a replica, th
   await mesh.nats?.restart();
   await ended('kill', jobCount);
 
+  await finishChunks(safeUploads, halfSent);
   const all = await listed('kill');
   expect(all.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
   expect(all.filter(({ state }) => state !== JobState.SUCCEEDED)).toEqual([]);
