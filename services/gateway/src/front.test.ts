@@ -176,6 +176,7 @@ describe('startFront', () => {
     await once(client, 'readable');
     relay.hold();
     client.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\n');
+    await expect.poll(() => relay.held).toBe(1);
     client.write('hello');
     await expect.poll(() => relay.held).toBe(2);
     relay.release();
