@@ -43,7 +43,7 @@ function write(): string {
     '',
     'Every error is a `google.rpc.Status` with one `ErrorInfo` (domain `imagemesh`), whichever the protocol; HTTP has its code, reason,',
     'message and details as JSON, and `Retry-After` for `RetryInfo`. The reason is what programs should look at. gRPC has it in the',
-    'trailer `im-reason` too.',
+    'trailer `im-reason` too. A gateway that stops before it has answered leaves HTTP/2 the status, `im-reason` and `Retry-After` alone.',
     '',
     '| reason | gRPC code | HTTP status | RetryInfo | when | what to do |',
     '|---|---|---|---|---|---|',
