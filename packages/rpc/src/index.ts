@@ -58,6 +58,7 @@ export {
 export { toMeshError } from './mesh-errors.ts';
 export { MESH_NAME, type MeshTls, meshTlsDoc, openMeshTls } from './mesh-tls.ts';
 export * from './metadata.ts';
+export { createReadingSocket } from './reading-socket.ts';
 export { reflectionRoutes } from './reflection.ts';
 export { challengeHeaders, closesConnection, dropRest, refuseCall, retryHeaders } from './refuse-call.ts';
 export {

@@ -59,7 +59,8 @@ export class ClientSession {
     this.#socket = socket;
     const session = connect(`http://${address}`, {
       ...http2ClientOptions,
-      createConnection: () => createReadingSocket(socket, maxQueuedBytes),
+      createConnection: () =>
+        createReadingSocket(socket, ({ writableLength }) => writableLength <= maxQueuedBytes),
     });
     this.#session = session;
     this.#timer = setTimeout(

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import http2, { constants } from 'node:http2';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { createReadingSocket } from '@imagemesh/rpc';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createBrokenSessions } from './broken-sessions.ts';
 
@@ -28,16 +29,22 @@ const acknowledged = frame(4, 1, 0);
 const get = frame(1, 5, 1, Buffer.from([0x82, 0x86, 0x84, 0x01, 1, 0x78]));
 
 async function start() {
-  const server = http2.createServer();
+  const h2 = http2.createServer();
   const sessions = createBrokenSessions({ checkMs });
   cleanups.push(() => sessions.close());
   const counts = { open: 0, pongs: 0 };
-  server.on('session', (session) => {
-    counts.open++;
-    session.on('error', () => {}).once('close', () => counts.open--);
-    sessions.watch(session);
+  // As the front has it.
+  const server = createServer((socket) => {
+    h2.once('session', (session) => {
+      counts.open++;
+      session.on('error', () => {}).once('close', () => counts.open--);
+      sessions.watch(session, socket);
+    });
+    const maxQueuedBytes = 1024 * 1024;
+    const reading = createReadingSocket(socket, ({ writableLength }) => writableLength <= maxQueuedBytes);
+    h2.emit('connection', reading);
   });
-  server.on('stream', (stream) => {
+  h2.on('stream', (stream) => {
     stream.on('error', () => {});
     stream.respond({ ':status': 200 });
     stream.write(Buffer.alloc(replyBytes));

@@ -9,9 +9,11 @@
  * pinged once: where the ping stays in the session's queue although that of the socket is empty, the session is over.
  */
 import { constants, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 
 export interface BrokenSessions {
-  watch(session: ServerHttp2Session): void;
+  /** `socket`: what the session is on. */
+  watch(session: ServerHttp2Session, socket: Socket): void;
   close(): void;
 }
 
@@ -21,6 +23,7 @@ export interface BrokenSessionsOptions {
 }
 
 interface Watched {
+  readonly socket: Socket;
   /** Bytes read, as far as they are known to have broken nothing, or as of the last check. */
   readBytes: number;
   state: 'fine' | 'heard' | 'asked';
@@ -52,13 +55,13 @@ export function createBrokenSessions({
   const check = () => {
     for (const [session, entry] of watched) {
       if (session.destroyed) continue;
-      if (entry.state === 'asked' && isStuck(session)) {
+      if (entry.state === 'asked' && isStuck(session, entry.socket)) {
         entry.unsent++;
         if (entry.unsent >= maxUnsent) session.destroy();
         continue;
       }
       entry.unsent = 0;
-      const { bytesRead } = session.socket;
+      const { bytesRead } = entry.socket;
       if (bytesRead !== entry.readBytes) {
         entry.readBytes = bytesRead;
         entry.state = 'heard';
@@ -69,9 +72,9 @@ export function createBrokenSessions({
   timer.unref();
 
   return {
-    watch(session) {
+    watch(session, socket) {
       nameErrors(session);
-      watched.set(session, { readBytes: 0, state: 'heard', unsent: 0 });
+      watched.set(session, { socket, readBytes: 0, state: 'heard', unsent: 0 });
       session.once('close', () => watched.delete(session));
     },
     close: () => clearInterval(timer),
@@ -79,10 +82,10 @@ export function createBrokenSessions({
 }
 
 /** Whether something is queued that only the session itself can be holding back, rather than a client that reads slowly. */
-function isStuck(session: ServerHttp2Session): boolean {
+function isStuck(session: ServerHttp2Session, socket: Socket): boolean {
   if ((session.state.outboundQueueSize ?? 0) === 0) return false;
   // Node has no public name for what the session has given the socket and the kernel has not taken.
-  const { _handle: handle } = session.socket as { _handle?: { readonly writeQueueSize?: number } };
+  const { _handle: handle } = socket as { _handle?: { readonly writeQueueSize?: number } };
   return handle?.writeQueueSize === 0;
 }
 

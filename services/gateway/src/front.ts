@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import {
+  createReadingSocket,
   http2ServerOptions,
   type NodeServerRequest,
   type NodeServerResponse,
@@ -20,6 +21,7 @@ import { refuseBadHttp } from './bad-http.ts';
 import { createBrokenSessions } from './broken-sessions.ts';
 import type { ConnectionLimits } from './config.ts';
 import type { PublicTls } from './public-tls.ts';
+import { hasQueueRoom } from './queue-room.ts';
 import { createSessionGuard } from './session-guard.ts';
 import { createSniffingServer } from './sniff.ts';
 import { createStallGuard } from './stall-guard.ts';
@@ -97,11 +99,12 @@ export async function startFront({
     onRequest(request, response);
   });
   const http1Sockets = new Set<Socket>();
+  const http2Sockets = new Set<Socket>();
+  const hasRoom = (socket: Socket) => hasQueueRoom(http2Sockets, socket);
   const h2 = http2.createServer(http2ServerOptions);
   const sessions = trackSessions(h2);
   h2.on('session', createSessionGuard({ idleTimeoutMs: limits.idleTimeoutMs }));
   const brokenSessions = createBrokenSessions();
-  h2.on('session', brokenSessions.watch);
   const stallGuard = createStallGuard({ timeoutMs: limits.stallTimeoutMs });
   // Makes request and response objects for the streams that do not go raw; never listens itself.
   const compat = http2.createServer(http2ServerOptions, onRequest);
@@ -124,7 +127,14 @@ export async function startFront({
       http1.emit('connection', socket);
       if (socket instanceof TLSSocket) readByEvents(socket);
     },
-    toHttp2: (socket) => h2.emit('connection', socket),
+    toHttp2: (socket) => {
+      http2Sockets.add(socket);
+      socket.once('close', () => http2Sockets.delete(socket));
+      stallGuard.watch(socket);
+      // The session is made at once.
+      h2.once('session', (session) => brokenSessions.watch(session, socket));
+      h2.emit('connection', createReadingSocket(socket, hasRoom));
+    },
     timeoutMs: limits.headersTimeoutMs,
     maxConnections: limits.maxConnections,
     ...(tls !== undefined && { createListener: tls.createListener }),
