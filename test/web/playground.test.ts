@@ -77,6 +77,15 @@ test('a link reproduces the pipeline, steps that are off among it', async () => 
   await page.reload();
   await resultSays(page, '120 × 80');
   expect(new URL(page.url()).hash).toBe(hash);
+
+  // Back from another view, and forward again.
+  await page.getByRole('link', { name: 'Fleet' }).click();
+  await page.getByRole('heading', { name: 'Replicas' }).waitFor();
+  await page.goBack();
+  await resultSays(page, '120 × 80');
+  expect(new URL(page.url()).hash).toBe(hash);
+  await page.goForward();
+  await page.getByRole('heading', { name: 'Replicas' }).waitFor();
   await close();
 });
 
