@@ -20,7 +20,7 @@ const maxBuffer = 64 * 1024 * 1024;
 const runner = await findRunner();
 if (runner === undefined) {
   print(
-    `conformance skipped: install Go 1.23 or newer, or the runner itself by "GOBIN=${folder} go install ${module}"`,
+    `conformance skipped: it needs its runner, which is built by itself where Go 1.24 is there, or elsewhere by "go install ${module}" and put into ${folder}`,
   );
   print('0 passed, 0 failed');
 } else {
