@@ -34,6 +34,7 @@ interface Watched {
 const defaultCheckMs = 500;
 /** What was queued just now leaves with the next turn of the event loop. */
 const maxUnsent = 2;
+const checksPerTurn = 16;
 /** Of a ping's answer: the head of a frame and 8 bytes. */
 const pongBytes = 17;
 
@@ -52,23 +53,40 @@ export function createBrokenSessions({
     if (isAsked) entry.state = 'asked';
   };
 
-  const check = () => {
-    for (const [session, entry] of watched) {
-      if (session.destroyed) continue;
-      if (entry.state === 'asked' && isStuck(session, entry.socket)) {
-        entry.unsent++;
-        if (entry.unsent >= maxUnsent) session.destroy();
-        continue;
-      }
-      entry.unsent = 0;
-      const { bytesRead } = entry.socket;
-      if (bytesRead !== entry.readBytes) {
-        entry.readBytes = bytesRead;
-        entry.state = 'heard';
-      } else if (entry.state === 'heard') ask(session, entry);
+  const check = (session: ServerHttp2Session, entry: Watched) => {
+    if (session.destroyed) return;
+    if (entry.state === 'asked' && isStuck(session, entry.socket)) {
+      entry.unsent++;
+      if (entry.unsent >= maxUnsent) session.destroy();
+      return;
     }
+    entry.unsent = 0;
+    const { bytesRead } = entry.socket;
+    if (bytesRead !== entry.readBytes) {
+      entry.readBytes = bytesRead;
+      entry.state = 'heard';
+    } else if (entry.state === 'heard') ask(session, entry);
   };
-  const timer = setInterval(check, checkMs);
+  let isChecking = false;
+  const checkAll = () => {
+    if (isChecking) return;
+    isChecking = true;
+    const all = watched.entries();
+    // A crowd of them is not closed in one turn of the event loop, in which everybody else would wait.
+    const some = () => {
+      for (let count = 0; count < checksPerTurn; count++) {
+        const next = all.next();
+        if (next.done === true) {
+          isChecking = false;
+          return;
+        }
+        check(...next.value);
+      }
+      setImmediate(some);
+    };
+    some();
+  };
+  const timer = setInterval(checkAll, checkMs);
   timer.unref();
 
   return {

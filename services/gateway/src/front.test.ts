@@ -121,6 +121,33 @@ describe('startFront', () => {
     expect(next.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
   });
 
+  it('answers everything that one connection sends at once, in its order, over either protocol', async () => {
+    const { port } = await start((request, response) => {
+      response.writeHead(200, { 'x-path': request.url ?? '' });
+      end(response);
+    });
+    const paths = Array.from({ length: 50 }, (_, at) => `/${at}`);
+    const lines = paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n`);
+    const replies = await exchange(port, `${lines.join('\r\n')}connection: close\r\n\r\n`);
+    expect([...replies.matchAll(/x-path: (\S+)/g)].map(([, path]) => path)).toEqual(paths);
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const all = paths.map(async (path) => {
+      const [headers] = await once(session.request({ ':path': path }).resume(), 'response');
+      return headers['x-path'];
+    });
+    expect(await Promise.all(all)).toEqual(paths);
+    session.close();
+  });
+
+  it('closes a connection of HTTP/1 that sends hundreds of requests ahead of their replies', async () => {
+    const { port } = await start(() => {});
+    const socket = connect(port, '127.0.0.1')
+      .resume()
+      .on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1000));
+    await once(socket, 'close');
+  });
+
   it('answers 400 to what throws in the handler, and lives on', async () => {
     const { port } = await start((request, response) => {
       if (request.url === '/throw') throw new Error('no authority');

@@ -25,6 +25,7 @@ import { hasQueueRoom } from './queue-room.ts';
 import { createSessionGuard } from './session-guard.ts';
 import { createSniffingServer } from './sniff.ts';
 import { createStallGuard } from './stall-guard.ts';
+import { createTurns } from './turns.ts';
 
 export interface FrontOptions {
   readonly host: string;
@@ -55,6 +56,13 @@ const maxHeaderBytes = 16 * 1024;
 
 /** Those who count a call, and the five or so of a pipeline into it, are more than the ten from which Node warns of a leak. */
 const maxResponseListeners = 20;
+
+/** Requests that one connection begins in a turn of the event loop. */
+const requestsPerTurn = 2;
+/** Connections that are opened in a turn. */
+const connectionsPerTurn = 4;
+/** Requests that a connection of HTTP/1 may send ahead of their turn. */
+const maxAhead = 256;
 
 /** How often closing looks for connections that have fallen idle. */
 const idleCheckMs = 25;
@@ -93,10 +101,24 @@ export async function startFront({
       (response as http.ServerResponse).end(`${JSON.stringify({ error })}\n`);
     }
   };
+  const turns = createTurns({ perTurn: requestsPerTurn });
+  const openings = createTurns({ perTurn: connectionsPerTurn });
+  const ahead = new WeakMap<Socket, number>();
   const http1 = createHttp1({ limits, bodyTimeoutMs }, (request, response) => {
-    // Both kinds of response are emitters; Connect's type of them leaves that out.
-    count(response as http.ServerResponse);
-    onRequest(request, response);
+    const { socket } = request as http.IncomingMessage;
+    const waiting = ahead.get(socket) ?? 0;
+    if (waiting >= maxAhead) {
+      socket.destroy();
+      return;
+    }
+    ahead.set(socket, waiting + 1);
+    turns.run(socket, () => {
+      ahead.set(socket, (ahead.get(socket) ?? 1) - 1);
+      if (socket.destroyed) return;
+      // Both kinds of response are emitters; Connect's type of them leaves that out.
+      count(response as http.ServerResponse);
+      onRequest(request, response);
+    });
   });
   const http1Sockets = new Set<Socket>();
   const http2Sockets = new Set<Socket>();
@@ -112,28 +134,51 @@ export async function startFront({
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
       stallGuard.watch(stream);
-      count(stream);
-      const raw = isPlainGrpc(headers) ? streams.get(headers[':path'] ?? '') : undefined;
-      if (raw !== undefined) raw(stream, headers);
-      else compat.emit('stream', stream, headers, flags, rawHeaders);
+      let hasBegun = false;
+      let hasWaited = false;
+      turns.run(stream.session ?? stream, () => {
+        hasBegun = true;
+        // Taken back while it waited.
+        if (hasWaited && stream.destroyed) return;
+        count(stream);
+        const raw = isPlainGrpc(headers) ? streams.get(headers[':path'] ?? '') : undefined;
+        if (raw !== undefined) raw(stream, headers);
+        else compat.emit('stream', stream, headers, flags, rawHeaders);
+      });
+      if (hasBegun) return;
+      hasWaited = true;
+      // Whoever serves it hears of errors; until its turn somebody has to.
+      stream.on('error', () => {});
     },
   );
 
+  const open = (socket: Socket, hand: () => void) => {
+    const onError = () => {};
+    socket.on('error', onError);
+    openings.run(openings, () => {
+      socket.off('error', onError);
+      if (!socket.destroyed) hand();
+    });
+  };
   const { server, dropUndecided } = createSniffingServer({
     toHttp1: (socket) => {
       http1Sockets.add(socket);
       socket.once('close', () => http1Sockets.delete(socket));
       stallGuard.watch(socket);
-      http1.emit('connection', socket);
-      if (socket instanceof TLSSocket) readByEvents(socket);
+      open(socket, () => {
+        http1.emit('connection', socket);
+        if (socket instanceof TLSSocket) readByEvents(socket);
+      });
     },
     toHttp2: (socket) => {
       http2Sockets.add(socket);
       socket.once('close', () => http2Sockets.delete(socket));
       stallGuard.watch(socket);
-      // The session is made at once.
-      h2.once('session', (session) => brokenSessions.watch(session, socket));
-      h2.emit('connection', createReadingSocket(socket, hasRoom));
+      open(socket, () => {
+        // The session is made at once.
+        h2.once('session', (session) => brokenSessions.watch(session, socket));
+        h2.emit('connection', createReadingSocket(socket, hasRoom));
+      });
     },
     timeoutMs: limits.headersTimeoutMs,
     maxConnections: limits.maxConnections,
