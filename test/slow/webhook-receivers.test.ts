@@ -8,7 +8,7 @@ import { JobService } from '@imagemesh/api';
 import { createGrpcClient, type GrpcClient } from '@imagemesh/rpc';
 import { quadrants, startMesh, type TestMesh } from '@imagemesh/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { errorOf } from './calls.ts';
+import { errorOf } from '../mesh/calls.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const [oldSecret, newSecret] = [1, 2].map((fill) => `whsec_${Buffer.alloc(32, fill).toString('base64')}`);
