@@ -1,4 +1,4 @@
-/** What strangers, and callers with the wrong key, may send a gateway that has keys. */
+/** What strangers, and callers with the wrong key, may send a gateway that has keys. Longer than most: it is a list of kinds. */
 import { createHmac } from 'node:crypto';
 import type { ErrorReason } from '@imagemesh/rpc';
 import type { KeyedTarget, UrlKey } from './keyed-target.ts';

@@ -1,4 +1,4 @@
-/** Lists, cancels, retries and watches against a real nats-server. */
+/** Lists, cancels, retries and watches against a real nats-server. Longer than most: every test needs the same two gateways. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
