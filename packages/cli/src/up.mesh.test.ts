@@ -2,17 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  alive,
-  cleanUpLaunchers,
-  dataDir,
-  descendants,
-  launch,
-  readyLine,
-  seen,
-} from './testing/launcher.ts';
+import { alive, descendants, launch, readyLine, seen, useLaunchers } from './testing/launcher.ts';
 
-cleanUpLaunchers();
+const dataDir = useLaunchers();
 
 describe('imagemesh up', () => {
   it('says where the mesh is, serves, and leaves nothing behind on Ctrl-C', async () => {
@@ -33,7 +25,7 @@ describe('imagemesh up', () => {
     expect(performance.now() - askedMs).toBeLessThan(10_000);
     expect(launcher.output()).toContain('"msg":"stopped"');
     expect(alive(processes)).toEqual([]);
-    expect(existsSync(join(dataDir, 'lock'))).toBe(false);
+    expect(existsSync(join(dataDir(), 'lock'))).toBe(false);
   });
 
   it('says in one line that a port is in use', async () => {
@@ -47,7 +39,7 @@ describe('imagemesh up', () => {
       expect(launcher.output()).toBe(
         `imagemesh: PORT=${port}: 127.0.0.1:${port} is already in use; choose another port\n`,
       );
-      expect(readdirSync(dataDir)).toEqual([]);
+      expect(readdirSync(dataDir())).toEqual([]);
     } finally {
       holder.close();
     }

@@ -2,16 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import {
   alive,
-  cleanUpLaunchers,
   descendants,
   launch,
   listIds,
   readyLine,
   seen,
   until,
+  useLaunchers,
 } from './testing/launcher.ts';
 
-cleanUpLaunchers();
+useLaunchers();
 
 describe('imagemesh up', () => {
   it('takes everything with it when it is killed, and its folder can be used again', async () => {

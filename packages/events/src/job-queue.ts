@@ -14,6 +14,7 @@ import { type Consuming, consumeByPriority } from './job-consumer.ts';
 import { consumerOf, JOB_STREAM, jobSubject, PRIORITIES, type Priority } from './job-subjects.ts';
 import { isNoMessage } from './nats-errors.ts';
 import type { NatsLink } from './nats-link.ts';
+import { againAfter, settle } from './settle.ts';
 import { dropOtherConsumers, dropSettled, ensureConsumer, ensureStream } from './streams.ts';
 
 /** A job as the queue knows it. */
@@ -120,18 +121,18 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
     const place = parseAckSubject(message.reply ?? '');
     const jobId = parseJobId(message);
     // Not ours: nothing could ever be done with it.
-    if (place === undefined || jobId === undefined) return settle(message, '+TERM');
+    if (place === undefined || jobId === undefined) return settle(link, message, '+TERM');
     const heartbeat = setInterval(() => {
-      void settle(message, '+WPI');
+      void settle(link, message, '+WPI');
     }, heartbeatMs);
     try {
       const { sequence, deliveries } = place;
       const settlement = await handler({ jobId, sequence, deliveries, ...fromHeaders(message.headers) });
       switch (settlement.kind) {
         case 'done':
-          return await settle(message, '+ACK');
+          return await settle(link, message, '+ACK');
         case 'again':
-          return await settle(message, `-NAK ${JSON.stringify({ delay: nanos(settlement.delayMs) })}`);
+          return await settle(link, message, againAfter(settlement.delayMs));
         case 'leave':
           return;
         default:
@@ -139,15 +140,10 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
       }
     } catch (error) {
       onError(error);
-      await settle(message, `-NAK ${JSON.stringify({ delay: nanos(afterErrorMs) })}`);
+      await settle(link, message, againAfter(afterErrorMs));
     } finally {
       clearInterval(heartbeat);
     }
-  }
-
-  /** Says so without waiting for the server. If it is lost, the message comes back: that must do no harm. */
-  function settle(message: Msg, word: '+ACK' | '+TERM' | '+WPI' | `-NAK${string}`): Promise<void> {
-    return link.call(async (connection) => connection.publish(message.reply ?? '', word)).catch(() => {});
   }
 
   let tidiedMs = 0;
@@ -199,7 +195,7 @@ export function createJobQueue(link: NatsLink, options: JobQueueOptions = {}): J
         onError,
         onIdle: tidy,
         handle: (message) => handle(message, handler, onError),
-        handBack: (message) => settle(message, '-NAK'),
+        handBack: (message) => settle(link, message, '-NAK'),
       };
       return consumeByPriority(consuming);
     },

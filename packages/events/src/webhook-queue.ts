@@ -1,7 +1,7 @@
 /**
  * Final events of jobs on their way to webhooks: durable consumers of the stream of events, shared by all gateways. Where
  * an event goes is a header of its message. It is acknowledged once it is delivered or given up, and comes back when
- * its gateway dies.
+ * its gateway dies, or when that word is lost: delivered twice then, with the same id.
  */
 import { AckPolicy, DeliverPolicy, type Msg, nanos } from 'nats';
 import { type CloudEvent, parseCloudEvent } from './cloud-event.ts';
@@ -9,6 +9,7 @@ import { EVENT_STREAM, ensureEventStream } from './event-stream.ts';
 import { keepPulling } from './keep-pulling.ts';
 import type { NatsLink } from './nats-link.ts';
 import { pullOne } from './pull.ts';
+import { againAfter, settle } from './settle.ts';
 import { ensureConsumer } from './streams.ts';
 
 /** NATS header with the URL. */
@@ -62,27 +63,18 @@ export function createWebhookQueue(link: NatsLink): WebhookQueue {
     }
   });
 
-  /** If the word is lost the event comes back: delivered twice, with the same id. */
-  async function settle(message: Msg, word: string): Promise<void> {
-    await link
-      .call((connection) => connection.request(message.reply ?? '', word, { timeout: 1000 }))
-      .catch(() => {});
-  }
-
   return {
     async consume(handler, { concurrency, stop, onError }) {
-      const again = (delayMs: number) => `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`;
-
       async function handle(message: Msg): Promise<void> {
         const url = message.headers?.get(WEBHOOK_HEADER) ?? '';
         const event = url === '' ? undefined : parseCloudEvent(message.data);
-        if (event === undefined) return settle(message, '+ACK');
+        if (event === undefined) return settle(link, message, '+ACK');
         try {
           const settlement = await handler({ url, event, body: message.data });
-          await settle(message, settlement === 'done' ? '+ACK' : again(settlement.againAfterMs));
+          await settle(link, message, settlement === 'done' ? '+ACK' : againAfter(settlement.againAfterMs));
         } catch (error) {
           onError(error);
-          await settle(message, again(handBackMs));
+          await settle(link, message, againAfter(handBackMs));
         }
       }
 

@@ -15,9 +15,8 @@ import {
   type RpcServer,
 } from '@imagemesh/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from './config.ts';
-import { startGateway } from './server.ts';
 import { encoded, startPeer } from './testing/peer.ts';
+import { startTestGateway } from './testing/test-gateway.ts';
 
 // A whole PNG: 1x1 px, red.
 const png = Buffer.from(
@@ -35,14 +34,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gateway-test-'));
   const { address, server } = await startPeer(encoded);
   peer = server;
-  const env = {
-    PORT: '0',
-    DATA_DIR: folder,
-    BALANCER_ADDRESSES: address,
-    LOG_LEVEL: 'silent',
-    WEB_DIR: folder,
-  };
-  gateway = await startGateway(readConfig(env));
+  gateway = await startTestGateway(folder, { BALANCER_ADDRESSES: address });
   base = `http://${gateway.address}`;
   images = createGrpcClient(ImageService, gateway.address);
 });

@@ -8,9 +8,8 @@ import { text } from 'node:stream/consumers';
 import type { RunningService } from '@imagemesh/observe';
 import type { RpcServer } from '@imagemesh/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from './config.ts';
-import { startGateway } from './server.ts';
 import { encoded, startPeer } from './testing/peer.ts';
+import { startTestGateway } from './testing/test-gateway.ts';
 
 const transform = '/imagemesh.v1.ImageService/Transform';
 const json = { 'content-type': 'application/json' };
@@ -24,8 +23,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hostile-messages-'));
   const { address, server } = await startPeer(encoded);
   peer = server;
-  const env = { PORT: '0', DATA_DIR: folder, BALANCER_ADDRESSES: address, WEB_DIR: folder };
-  gateway = await startGateway(readConfig({ ...env, LOG_LEVEL: 'silent' }));
+  gateway = await startTestGateway(folder, { BALANCER_ADDRESSES: address });
   base = `http://${gateway.address}`;
 });
 afterAll(async () => {

@@ -7,8 +7,7 @@ import { crc32c, ImageService, UploadService } from '@imagemesh/api';
 import type { RunningService } from '@imagemesh/observe';
 import { createGrpcClient, type GrpcClient } from '@imagemesh/rpc';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readConfig } from './config.ts';
-import { startGateway } from './server.ts';
+import { startTestGateway } from './testing/test-gateway.ts';
 
 // A whole PNG, 1x1 px, red; what follows its end is no decoder's business, and makes it large.
 const png = Buffer.concat([
@@ -26,8 +25,8 @@ let clients: GrpcClient<typeof UploadService>[];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'uploads-test-'));
-  const env = { PORT: '0', DATA_DIR: folder, LOG_LEVEL: 'silent', WEB_DIR: folder, MAX_UPLOADS: '4' };
-  gateways = await Promise.all([startGateway(readConfig(env)), startGateway(readConfig(env))]);
+  const start = () => startTestGateway(folder, { MAX_UPLOADS: '4' });
+  gateways = await Promise.all([start(), start()]);
   clients = gateways.map(({ address }) => createGrpcClient(UploadService, address));
 });
 afterAll(async () => {

@@ -6,11 +6,10 @@ import { PassThrough } from 'node:stream';
 import { createLogger, type RunningService } from '@imagemesh/observe';
 import type { RpcServer } from '@imagemesh/rpc';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readConfig } from './config.ts';
 import { openPresets } from './presets.ts';
 import { openSigningKeys, parseSigningKeys, signPath } from './rest/signing.ts';
-import { startGateway } from './server.ts';
 import { encoded, startPeer } from './testing/peer.ts';
+import { startTestGateway } from './testing/test-gateway.ts';
 
 const png = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
@@ -96,17 +95,11 @@ describe('a gateway', () => {
     await writeFile(presetsPath(), 'plain grayscale\n');
     const { address, server } = await startPeer(encoded);
     peer = server;
-    gateway = await startGateway(
-      readConfig({
-        PORT: '0',
-        DATA_DIR: folder,
-        BALANCER_ADDRESSES: address,
-        LOG_LEVEL: 'silent',
-        WEB_DIR: folder,
-        SIGNING_KEYS_FILE: keysPath(),
-        PRESETS_FILE: presetsPath(),
-      }),
-    );
+    gateway = await startTestGateway(folder, {
+      BALANCER_ADDRESSES: address,
+      SIGNING_KEYS_FILE: keysPath(),
+      PRESETS_FILE: presetsPath(),
+    });
   });
   afterAll(async () => {
     await gateway.close(1000);

@@ -16,12 +16,11 @@ export interface Launcher {
   signal(signal: NodeJS.Signals): void;
 }
 
-/** Of the test that runs. */
-export let dataDir: string;
+let dataDir: string;
 let launchers: ChildProcess[];
 
-/** Each test gets a folder; what it launched ends with it. */
-export function cleanUpLaunchers(): void {
+/** Each test gets a folder; what it launched ends with it. The folder of the test that runs. */
+export function useLaunchers(): () => string {
   beforeEach(() => {
     dataDir = mkdtempSync(join(tmpdir(), 'imagemesh-up-'));
     launchers = [];
@@ -31,6 +30,7 @@ export function cleanUpLaunchers(): void {
     await Promise.all(launchers.map(ended));
     rmSync(dataDir, { recursive: true, force: true });
   });
+  return () => dataDir;
 }
 
 export function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}): Launcher {

@@ -7,12 +7,11 @@ import type { RunningService } from '@imagemesh/observe';
 import { createGrpcClient, type GrpcClient, isErrorReason, type RpcServer } from '@imagemesh/rpc';
 import { startNats, type TestNats } from '@imagemesh/testkit';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../config.ts';
-import { startGateway } from '../server.ts';
 import { expectedReply } from '../testing/error-replies.ts';
 import { png } from '../testing/gateways.ts';
 import { encoded, startPeer } from '../testing/peer.ts';
 import { byRpc, JOB_REASONS, type Provokers } from '../testing/provoke.ts';
+import { startTestGateway } from '../testing/test-gateway.ts';
 
 const unknown = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
 const { getJob, retryJob, createJob } = JobService.method;
@@ -28,16 +27,7 @@ beforeAll(async () => {
   nats = await startNats();
   const { address, server } = await startPeer(encoded);
   peer = server;
-  gateway = await startGateway(
-    readConfig({
-      PORT: '0',
-      DATA_DIR: folder,
-      BALANCER_ADDRESSES: address,
-      NATS_URL: nats.url,
-      LOG_LEVEL: 'silent',
-      WEB_DIR: folder,
-    }),
-  );
+  gateway = await startTestGateway(folder, { BALANCER_ADDRESSES: address, NATS_URL: nats.url });
   jobs = createGrpcClient(JobService, gateway.address);
   await vi.waitFor(() => jobs.listJobs({}), { timeout: 15_000, interval: 50 });
 });

@@ -19,9 +19,8 @@ import { addKey, type KeyLimits, removeKey, type Scope } from '@imagemesh/keys';
 import type { RunningService } from '@imagemesh/observe';
 import { createSessionPool, openWireCall, type RpcServer, type SessionPool } from '@imagemesh/rpc';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../config.ts';
-import { startGateway } from '../server.ts';
 import { encoded, startPeer } from '../testing/peer.ts';
+import { startTestGateway } from '../testing/test-gateway.ts';
 import { accessOfMethod } from './method-access.ts';
 
 // A whole PNG: 1x1 px, red.
@@ -61,16 +60,7 @@ beforeAll(async () => {
   await newKey('old', all, { expiresAtMs: Date.now() - 1 });
   const { address, server } = await startPeer(encoded);
   peer = server;
-  gateway = await startGateway(
-    readConfig({
-      PORT: '0',
-      DATA_DIR: folder,
-      BALANCER_ADDRESSES: address,
-      LOG_LEVEL: 'silent',
-      WEB_DIR: folder,
-      API_KEYS_FILE: path,
-    }),
-  );
+  gateway = await startTestGateway(folder, { BALANCER_ADDRESSES: address, API_KEYS_FILE: path });
   base = `http://${gateway.address}`;
   pool = createSessionPool(gateway.address);
 });

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import type { RunningService } from '@imagemesh/observe';
 import type { RpcServer } from '@imagemesh/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../config.ts';
 import { parsePresets } from '../presets.ts';
 import { parseSigningKeys } from '../rest/signing.ts';
-import { startGateway } from '../server.ts';
 import { png, upload } from '../testing/gateways.ts';
 import { encoded, type Seen, startPeer } from '../testing/peer.ts';
+import { startTestGateway } from '../testing/test-gateway.ts';
 import { readCommand } from './config.ts';
 import { signUrl } from './sign-url.ts';
 
@@ -32,17 +31,11 @@ beforeAll(async () => {
   const started = await startPeer(encoded);
   peer = started.server;
   seen = started.seen;
-  gateway = await startGateway(
-    readConfig({
-      PORT: '0',
-      DATA_DIR: folder,
-      BALANCER_ADDRESSES: started.address,
-      LOG_LEVEL: 'silent',
-      WEB_DIR: folder,
-      SIGNING_KEYS_FILE: join(folder, 'keys'),
-      PRESETS_FILE: join(folder, 'presets'),
-    }),
-  );
+  gateway = await startTestGateway(folder, {
+    BALANCER_ADDRESSES: started.address,
+    SIGNING_KEYS_FILE: join(folder, 'keys'),
+    PRESETS_FILE: join(folder, 'presets'),
+  });
   id = await upload(gateway.address, png);
 });
 afterAll(async () => {

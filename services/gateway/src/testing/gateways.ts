@@ -7,13 +7,12 @@ import { addKey, type KeyLimits, type Scope } from '@imagemesh/keys';
 import type { RunningService } from '@imagemesh/observe';
 import { createGrpcClient, REQUEST_ID_HEADER } from '@imagemesh/rpc';
 import { openStore } from '@imagemesh/store';
-import { readConfig } from '../config.ts';
-import { startGateway } from '../server.ts';
 import type { Headers } from './error-replies.ts';
 import { startFailingS3 } from './failing-s3.ts';
 import { type Seen, startPeer } from './peer.ts';
 import { meshSays } from './provoke.ts';
 import { speaking } from './speaking-peer.ts';
+import { startTestGateway } from './test-gateway.ts';
 
 /** A whole PNG: 1x1 px, red. */
 export const png = Buffer.from(
@@ -41,16 +40,7 @@ export async function startGateways() {
   async function start(name: string, env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
     const dataDir = join(folder, name);
     await mkdir(dataDir, { recursive: true });
-    const gateway = await startGateway(
-      readConfig({
-        PORT: '0',
-        DATA_DIR: dataDir,
-        BALANCER_ADDRESSES: mesh,
-        LOG_LEVEL: 'silent',
-        WEB_DIR: dataDir,
-        ...env,
-      }),
-    );
+    const gateway = await startTestGateway(dataDir, { BALANCER_ADDRESSES: mesh, ...env });
     closing.push(() => gateway.close(500));
     return gateway;
   }
